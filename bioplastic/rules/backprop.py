@@ -1,0 +1,104 @@
+"""Backprop, and backprop held back with depth: the rules of the rate twin.
+
+    delta_out = y - phi(V_out)                        error source, while an outcome is known
+    delta_h   = phi'(V_h) sum W^T delta_downstream    every other population
+    w += eta_h delta_post h_pre,   bias += eta_h delta_post
+    eta_h = eta attenuation^h for h <= depth, else 0
+
+symbol        unit  meaning
+------------  ----  -----------------------------------------------------------------
+V, h          1     potential and rate (a fraction of the maximal rate), h = phi(V)
+y             1     outcome, a fraction of the maximal rate
+eta           1     learning rate of the weights into the error source (hop 0)
+attenuation   1     factor per hop upstream; 1 is backprop
+depth         hop   last hop that learns; None is backprop
+
+Reads: everything downstream of a weight, at once. This is what the local rules are compared with. With
+``depth`` it is truncated backprop and with ``attenuation`` below 1 it has a learning rate that falls per hop: both are
+not local at all, and learn little or nothing far upstream; they ask whether locality matters.
+
+The error at the output is that of the loss that matches phi (the integral of phi(V) - y over V), as for the spiking
+rules, whose output cells send y - phi(V): both learners go downhill on the same loss. The squared error would multiply
+it by phi'(V).
+
+Source: Rumelhart, Hinton and Williams (1986), doi:10.1038/323533a0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bioplastic.cells import phi, phi_slope
+from bioplastic.units import UnitError, quantity
+
+
+@dataclass(frozen=True)
+class Backprop:
+    """Parameters of backprop.
+
+    Attributes
+    ----------
+    eta : float
+        Learning rate.
+    depth : int, optional
+        Last hop whose weights learn; all by default.
+    attenuation : float
+        Factor on the learning rate per hop upstream, in (0, 1].
+
+    Raises
+    ------
+    UnitError
+        A parameter is outside its range.
+    """
+
+    eta: float = 0.0
+    depth: int | None = None
+    attenuation: float = 1.0
+
+    def __post_init__(self) -> None:
+        quantity("eta", self.eta, 1, low=0)
+        quantity("attenuation", self.attenuation, 1, low=0, high=1, open_low=True)
+        if self.depth is not None and self.depth < 0:
+            raise UnitError(f"depth = {self.depth}; it is the last hop that learns, 0 or more (None: all).")
+
+    def rates(self, n_hops: int) -> np.ndarray:
+        """Learning rate by hop, shape (n_hops,)."""
+        hop = np.arange(n_hops)
+        rates = self.eta * self.attenuation**hop
+        return rates if self.depth is None else np.where(hop <= self.depth, rates, 0.0)
+
+
+def reference_update(
+    weights: list[np.ndarray], biases: list[np.ndarray], stimulus: np.ndarray, outcome: np.ndarray, rule: Backprop
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """One event in a chain, written out in NumPy: the changes that `rule` makes.
+
+    Parameters
+    ----------
+    weights : list of array, shape (post, pre)
+        From the input to the error source.
+    biases : list of array, shape (post,)
+    stimulus, outcome : array
+        Rates as fractions of the maximal rate.
+    rule : Backprop
+
+    Returns
+    -------
+    tuple of (list of array, list of array)
+        Changes of the weights and of the biases.
+    """
+    rates, potentials = [stimulus], []
+    for w, b in zip(weights, biases, strict=True):
+        potentials.append(w @ rates[-1] + b)
+        rates.append(phi(potentials[-1]))
+    delta = outcome - rates[-1]
+    changes_w, changes_b = [], []
+    for k in range(len(weights) - 1, -1, -1):
+        eta = rule.rates(len(weights))[len(weights) - 1 - k]
+        changes_w.append(eta * np.outer(delta, rates[k]))
+        changes_b.append(eta * delta)
+        if k:
+            delta = phi_slope(potentials[k - 1]) * (weights[k].T @ delta)
+    return changes_w[::-1], changes_b[::-1]

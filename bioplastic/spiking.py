@@ -1,0 +1,843 @@
+"""A circuit, a rule and a schedule as plain Brian2 objects; compiled once, run many times.
+
+Three ways in, from the smallest to the largest:
+
+* `cell_group` and `synapse_group` make the cells and the plastic synapses for a network of your own;
+* `build` makes all of them for a `Circuit`, with weights and parameters set;
+* `model` gives something that lives whole schedules: a program compiled by Brian2's C++ standalone mode and kept
+  for the next call, or the same network in runtime mode where there is no compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import brian2
+import numpy as np
+from brian2 import (
+    Clock,
+    EventMonitor,
+    Function,
+    Network,
+    NetworkOperation,
+    NeuronGroup,
+    SpikeMonitor,
+    StateMonitor,
+    Subgroup,
+    Synapses,
+    TimedArray,
+    ms,
+    second,
+)
+from brian2.units.fundamentalunits import Quantity
+from platformdirs import user_cache_path
+
+from bioplastic import cells as cell_model
+from bioplastic.cells import PHI, CellParameters
+from bioplastic.circuit import Circuit, CircuitError, Weights
+from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Kind, Schedule, Timing, lay_out
+from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.tasks import Task
+
+Rule = ErrorRelay
+
+POTENTIAL_LIMIT = 1e3
+"""Mean |V| of a population, dimensionless, beyond which its activity has diverged (phi is flat far below it)."""
+SILENT_TRACE = 1e-9
+"""Summed spike trace of a population below which it has been silent for some 400 ms."""
+HEALTH_INTERVAL = 100 * ms
+COMPILER_FLAGS = ("--param=vect-max-version-for-alias-checks=1000",)
+"""Without it gcc gives up on vectorising loops over more than a few arrays."""
+PRECOMPILED = "cmath ctime iostream fstream climits random vector map set algorithm tuple string cstdlib"
+"""Headers that each of the model's forty source files includes; parsing them once takes the build from 30 to 12 s."""
+
+
+class ActivityError(RuntimeError):
+    """The activity of a population diverged or went silent."""
+
+
+class CompilationError(RuntimeError):
+    """The compiled model could not be built or run."""
+
+
+# ------------------------------------------------------------------------------------------ plain Brian2 objects
+
+
+def cell_group(n: int, rule: Rule, parameters: CellParameters | None = None, *, name: str = "cells*") -> NeuronGroup:
+    """Make a group of two-dendrite cells.
+
+    Parameters
+    ----------
+    n : int
+        Number of cells.
+    rule : ErrorRelay
+        Learning rule; its parameters are written into the group.
+    parameters : CellParameters, optional
+    name : str, optional
+        Brian2 name of the group.
+
+    Returns
+    -------
+    NeuronGroup
+        Variables as in `bioplastic.cells.EQUATIONS`; event ``error`` beside ``spike``. All cells predict
+        (``predicts = 1``) and are free (``clamp = 0``); set ``clamp = 1`` and ``target`` where the outside world
+        decides, and ``predicts = 0`` for input cells.
+    """
+    parameters = parameters or CellParameters()
+    group = NeuronGroup(
+        n,
+        cell_model.EQUATIONS,
+        threshold=cell_model.THRESHOLD,
+        reset=cell_model.RESET,
+        events={"error": cell_model.ERROR_EVENT},
+        method="exact",
+        namespace=parameters.namespace,
+        name=name,
+    )
+    # Every cell runs the same branch-free lines, so that the compiler can vectorise them.
+    group.run_regularly(
+        f"""
+        free_rate = {rule.soma}
+        rate = free_rate + clamp*(target - free_rate)
+        err = predicts*({rule.mismatch})
+        P += rate*rmax*dt
+        E = E*exp(-leak*dt) + err*rmax*dt
+        """,
+        when="before_thresholds",
+    )
+    group.run_on_event("error", cell_model.ON_ERROR_EVENT)
+    group.predicts = 1
+    for variable, value in rule.cell_values.items():
+        setattr(group, variable, value)
+    return group
+
+
+def synapse_group(
+    source: NeuronGroup,
+    target: NeuronGroup,
+    rule: Rule,
+    parameters: CellParameters | None = None,
+    *,
+    name: str = "synapses*",
+) -> Synapses:
+    """Make the plastic synapses between two groups of two-dendrite cells; connect them as you like.
+
+    Parameters
+    ----------
+    source, target : NeuronGroup
+        Groups from `cell_group`, or subgroups of them; they may be the same.
+    rule : ErrorRelay
+    parameters : CellParameters, optional
+    name : str, optional
+
+    Returns
+    -------
+    Synapses
+        Not yet connected. Variables: `w` forward weight, `fb` feedback weight, `plastic` (1: `w` learns).
+    """
+    parameters = parameters or CellParameters()
+    return Synapses(
+        source,
+        target,
+        rule.synapse_equations,
+        on_pre={"forward": rule.on_forward_spike},
+        on_post={"error": rule.on_error_spike},
+        on_event={"forward": "spike", "error": "error"},
+        namespace=parameters.namespace,
+        name=name,
+    )
+
+
+@dataclass(frozen=True)
+class SpikingCircuit:
+    """A circuit as plain Brian2 objects: one group of cells and one of synapses for all populations.
+
+    Attributes
+    ----------
+    circuit : Circuit
+    cells : NeuronGroup
+        All cells, in the order of ``circuit.populations``.
+    synapses : Synapses
+        All synapses, projection by projection, each with its presynaptic cell varying slowest.
+    """
+
+    circuit: Circuit
+    cells: NeuronGroup
+    synapses: Synapses
+
+    @property
+    def objects(self) -> tuple[NeuronGroup, Synapses]:
+        """What a ``Network`` needs to hold."""
+        return self.cells, self.synapses
+
+    def population(self, name: str) -> Subgroup:
+        """Return the cells of one population; `CircuitError` names the known ones when there is none."""
+        self.circuit.population(name)
+        return self.cells[self.circuit.slices[name]]
+
+
+def build(
+    circuit: Circuit,
+    rule: Rule,
+    weights: Weights | None = None,
+    *,
+    feedback: Mapping[str, np.ndarray] | None = None,
+    parameters: CellParameters | None = None,
+    seed: int = 0,
+    name: str = "cells*",
+) -> SpikingCircuit:
+    """Make the network of a circuit as plain Brian2 objects.
+
+    Parameters
+    ----------
+    circuit : Circuit
+        Any directed graph.
+    rule : ErrorRelay
+    weights : Weights, optional
+        Start values; without them all weights and biases are 0.
+    feedback : mapping of str to array, shape (post, pre), optional
+        Feedback weights by projection; the forward weights by default.
+    parameters : CellParameters, optional
+    seed : int
+        Seed of the initial spike phases.
+    name : str, optional
+        Brian2 name of the cell group.
+
+    Raises
+    ------
+    CircuitError
+        Weights are missing, of the wrong shape or not finite.
+    """
+    group = cell_group(circuit.n_cells, rule, parameters, name=name)
+    synapses = synapse_group(group, group, rule, parameters, name=f"{group.name}_synapses")
+    pre, post = _connections(circuit)
+    synapses.connect(i=pre, j=post)
+    built = SpikingCircuit(circuit, group, synapses)
+    if weights is not None:
+        for (owner, variable), value in _start_values(circuit, rule, weights, feedback, seed).items():
+            setattr(group if owner == "cells" else synapses, variable, value)
+    return built
+
+
+def flat(circuit: Circuit, by_projection: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Put weights (post, pre) of all projections into one row, in the order of the synapses."""
+    return np.concatenate([by_projection[p.name].T.ravel() for p in circuit.projections])
+
+
+def unflat(circuit: Circuit, row: np.ndarray) -> dict[str, np.ndarray]:
+    """Inverse of `flat`."""
+    shapes = [circuit.shape(p) for p in circuit.projections]
+    pieces = np.split(row, np.cumsum([a * b for a, b in shapes])[:-1])
+    return {
+        p.name: piece.reshape(n_pre, n_post).T
+        for p, piece, (n_post, n_pre) in zip(circuit.projections, pieces, shapes, strict=True)
+    }
+
+
+def _connections(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
+    index = np.arange(circuit.n_cells)
+    pairs = [
+        np.meshgrid(index[circuit.slices[p.source]], index[circuit.slices[p.target]], indexing="ij")
+        for p in circuit.projections
+    ]
+    return np.concatenate([i.ravel() for i, _ in pairs]), np.concatenate([j.ravel() for _, j in pairs])
+
+
+def _start_values(
+    circuit: Circuit, rule: Rule, weights: Weights, feedback: Mapping[str, np.ndarray] | None, seed: int
+) -> dict[tuple[str, str], Any]:
+    """Everything that distinguishes one life from another, apart from its schedule: (owner, variable) -> value."""
+    weights.check(circuit)
+    is_input = np.concatenate([np.full(p.size, p.role == "input") for p in circuit.populations])
+    bias = np.concatenate([weights.bias.get(p.name, np.zeros(p.size)) for p in circuit.populations])
+    plastic = np.concatenate([np.full(np.prod(circuit.shape(p)), float(p.plastic)) for p in circuit.projections])
+    return {
+        ("cells", "bias"): bias,
+        ("cells", "V"): bias,
+        ("cells", "P"): np.random.default_rng(seed).random(circuit.n_cells),
+        ("cells", "clamp"): is_input.astype(float),
+        ("cells", "predicts"): 1.0 - is_input,
+        **{("cells", variable): value for variable, value in rule.cell_values.items()},
+        ("synapses", "w"): flat(circuit, weights.forward),
+        ("synapses", "fb"): flat(circuit, weights.forward if feedback is None else feedback),
+        ("synapses", "plastic"): plastic,
+    }
+
+
+# ------------------------------------------------------------------------------------------ what a life needs and leaves
+
+
+@dataclass(frozen=True)
+class Life:
+    """One life of a spiking circuit: what it starts from and what happens to it.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    timing : Timing
+    rule : ErrorRelay
+    weights : Weights
+    feedback : mapping of str to array, shape (post, pre), optional
+        Feedback weights; the forward weights by default.
+    snapshots : sequence of int
+        Events after which the weights are recorded, in rising order.
+    seed : int
+        Seed of the initial spike phases.
+    """
+
+    schedule: Schedule
+    timing: Timing
+    rule: Rule
+    weights: Weights
+    feedback: Mapping[str, np.ndarray] | None = None
+    snapshots: Sequence[int] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What a life leaves behind.
+
+    Attributes
+    ----------
+    prediction : array, shape (n_events, n_outputs)
+        What the error sources' basal dendrites predict when the outcome begins, a fraction of the maximal rate.
+    error_time, error_cell, error_sign : arrays, shape (n_error_spikes,)
+        Error spikes: time in s, index of the cell in the circuit, +1 or -1.
+    snapshots : array, shape (n_snapshots, n_synapses)
+        Forward weights in the order of `flat`.
+    weights : Weights
+        At the end.
+    spike_time, spike_cell : arrays, shape (n_spikes,)
+        Ordinary spikes, if they were asked for, else empty.
+    onset : array, shape (n_events,)
+        Time in s at which each event began.
+    """
+
+    prediction: np.ndarray
+    error_time: np.ndarray
+    error_cell: np.ndarray
+    error_sign: np.ndarray
+    snapshots: np.ndarray
+    weights: Weights
+    spike_time: np.ndarray
+    spike_cell: np.ndarray
+    onset: np.ndarray
+
+    def error_spikes(self, circuit: Circuit) -> np.ndarray:
+        """Count the error spikes by event and hop, shape (n_events, n_hops)."""
+        event = np.searchsorted(self.onset, self.error_time + 1e-9, side="right") - 1
+        hop_of_cell = np.concatenate([np.full(p.size, circuit.population_hops[p.name]) for p in circuit.populations])
+        counts = np.zeros((len(self.onset), circuit.n_hops), int)
+        np.add.at(counts, (event, hop_of_cell[self.error_cell].astype(int)), 1)
+        return counts
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What has to be known to build a model; everything else may differ from life to life.
+
+    Attributes
+    ----------
+    circuit : Circuit
+    rule : ErrorRelay
+        Only its equations count.
+    n_stimuli, n_outcomes : int
+        Rows of the tables of stimuli and outcomes.
+    n_steps : int
+        Longest life, in units of `resolution`.
+    resolution : Quantity
+        As in `Timing`.
+    n_snapshots : int
+        Most snapshots of the weights in a life.
+    parameters : CellParameters
+    dt : Quantity
+        Time step.
+    record_spikes : bool
+        Whether ordinary spikes are recorded.
+    """
+
+    circuit: Circuit
+    rule: Rule
+    n_stimuli: int
+    n_outcomes: int
+    n_steps: int
+    resolution: Quantity = field(default_factory=lambda: 10 * ms)
+    n_snapshots: int = 12
+    parameters: CellParameters = field(default_factory=CellParameters)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    record_spikes: bool = False
+
+
+@dataclass(frozen=True)
+class _Assembly:
+    """The Brian2 objects of a model: the circuit itself, what drives it, and what watches it."""
+
+    spiking: SpikingCircuit
+    tables: dict[str, TimedArray]
+    recorder: NeuronGroup
+    copies: Synapses | None
+    health: NeuronGroup
+    monitors: dict[str, Any]
+    others: tuple[Any, ...]
+
+    @property
+    def network(self) -> Network:
+        watchers = [self.recorder, self.health, *self.others, *self.monitors.values()]
+        return Network(*self.spiking.objects, *watchers, *([self.copies] if self.copies is not None else []))
+
+
+_stop_if = Function(lambda condition: condition, arg_units=[1], return_unit=1, stateless=False)
+# The only way for a compiled life to end before the time it was compiled for.
+_stop_if.implementations.add_implementation(
+    "cpp",
+    """
+    double stop_if(double condition)
+    {
+        if (condition > 0) Network::_globally_stopped = true;
+        return condition;
+    }
+    """,
+)
+
+
+def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
+    """Make the network that lives schedules, with all tables empty."""
+    circuit = spec.circuit
+    spiking = build(circuit, spec.rule, parameters=spec.parameters, name="cells")
+    step = spec.resolution
+    coarse, checkups = Clock(step, name="coarse"), Clock(HEALTH_INTERVAL, name="checkups")
+    n_inputs = sum(p.size for p in circuit.inputs)
+    n_outputs = sum(p.size for p in circuit.error_sources)
+    tables = {
+        "stimulus_at": TimedArray(np.zeros(spec.n_steps), dt=step, name="stimulus_at"),
+        "outcome_at": TimedArray(np.zeros(spec.n_steps), dt=step, name="outcome_at"),
+        "snapshot_at": TimedArray(np.zeros(spec.n_steps), dt=step, name="snapshot_at"),
+        # Row k belongs to index k - 1: looked up by index, not by time, so that a life does not hold every pixel of
+        # every event. Row 0 is silence.
+        "stimuli": TimedArray(np.zeros((spec.n_stimuli + 1, n_inputs)), dt=1 * second, name="stimuli"),
+        "outcomes": TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="outcomes"),
+    }
+    spiking.cells.namespace.update(**tables, own_prediction=OWN_PREDICTION, no_outcome=NO_OUTCOME)
+    subgroups, first = [], 0
+    for population in circuit.inputs:
+        group = spiking.population(population.name)
+        look_up = f"target = stimuli((stimulus_at(t) + 1)*second, i + {first})"
+        group.run_regularly(look_up, clock=coarse, when="start")
+        subgroups.append(group)
+        first += population.size
+    first = 0
+    for population in circuit.error_sources:
+        group = spiking.population(population.name)
+        # A sham event's outcome is the prediction at the moment at which the outcome begins, held from then on.
+        group.run_regularly(
+            f"""
+            happens = outcome_at(t)
+            own = int(happens == own_prediction)
+            held = clamp*target + (1 - clamp)*{PHI.format(v="V")}
+            target = own*held + (1 - own)*outcomes((clip(happens, no_outcome, inf) + 1)*second, i + {first})
+            clamp = int(happens != no_outcome)
+            """,
+            clock=coarse,
+            when="start",
+        )
+        subgroups.append(group)
+        first += population.size
+
+    recorder = NeuronGroup(
+        1,
+        "slot : 1\nlife : second\nover : 1",
+        threshold="slot > 0",
+        reset="",
+        clock=coarse,
+        namespace={**tables, "stop_if": _stop_if},
+        name="recorder",
+    )
+    recorder.run_regularly("slot = snapshot_at(t)", clock=coarse, when="start")
+    copies = None
+    if spec.n_snapshots:
+        slots = range(1, spec.n_snapshots + 1)
+        copies = Synapses(
+            recorder,
+            spiking.synapses,
+            "\n".join(f"copy_{k} : 1" for k in slots),
+            on_pre="\n".join(f"copy_{k} += int(slot_pre == {k})*(w_post - copy_{k})" for k in slots),
+            name="copies",
+            clock=coarse,
+        )
+        copies.connect(i=0, j=np.arange(len(spiking.synapses)))
+
+    health = NeuronGroup(
+        len(circuit.populations),
+        "activity : 1\npotential : 1\nmust_fire : 1 (constant)\nsick : 1",
+        clock=checkups,
+        namespace={"stop_if": _stop_if, "silent": SILENT_TRACE, "limit": POTENTIAL_LIMIT, "settled": 1 * second},
+        name="health",
+    )
+    watch = Synapses(
+        spiking.cells,
+        health,
+        "activity_post = x_pre : 1 (summed)\npotential_post = abs(V_pre)/N_incoming : 1 (summed)",
+        clock=checkups,
+        name="watch",
+    )
+    member = np.concatenate([np.full(p.size, k) for k, p in enumerate(circuit.populations)])
+    watch.connect(i=np.arange(circuit.n_cells), j=member)
+    condition = "must_fire*int(t > settled)*int(activity < silent) + 1 - int(potential < limit)"
+    others: list[Any] = [watch]
+    if compiled:
+        recorder.run_regularly("over = stop_if(int(t >= life))", clock=coarse, when="end")
+        health.run_regularly(f"sick = stop_if({condition})", clock=checkups, when="end")
+    else:
+        health.run_regularly(f"sick = {condition}", clock=checkups, when="end")
+
+        def stop_when_sick() -> None:
+            if np.any(health.sick[:] > 0):
+                brian2.stop()
+
+        others.append(NetworkOperation(stop_when_sick, clock=checkups, when="end", order=1))
+    outputs = np.concatenate([np.arange(circuit.n_cells)[circuit.slices[p.name]] for p in circuit.error_sources])
+    monitors: dict[str, Any] = {
+        "errors": EventMonitor(spiking.cells, "error", variables=["E"], name="errors"),
+        "predictions": StateMonitor(spiking.cells, "V", record=outputs, clock=coarse, name="predictions"),
+    }
+    if spec.record_spikes:
+        monitors["spikes"] = SpikeMonitor(spiking.cells, name="spikes")
+    return _Assembly(spiking, tables, recorder, copies, health, monitors, (*others, *subgroups))
+
+
+# ------------------------------------------------------------------------------------------ models that live schedules
+
+_RESULTS = {
+    "V": ("cells", "V"),
+    "bias": ("cells", "bias"),
+    "w": ("synapses", "w"),
+    "sick": ("health", "sick"),
+    "activity": ("health", "activity"),
+    "error_time": ("errors", "t"),
+    "error_cell": ("errors", "i"),
+    "error_mismatch": ("errors", "E"),
+    "prediction": ("predictions", "V"),
+    "spike_time": ("spikes", "t"),
+    "spike_cell": ("spikes", "i"),
+}
+"""What is read back after a life: name here -> (object, variable). The copies of the weights come on top."""
+
+
+def _owners(assembly: _Assembly) -> dict[str, Any]:
+    return {
+        "cells": assembly.spiking.cells,
+        "synapses": assembly.spiking.synapses,
+        "recorder": assembly.recorder,
+        "copies": assembly.copies,
+        "health": assembly.health,
+        **assembly.monitors,
+    }
+
+
+def _result_variables(spec: ModelSpec) -> dict[str, tuple[str, str]]:
+    names = {k: v for k, v in _RESULTS.items() if spec.record_spikes or v[0] != "spikes"}
+    return names | {f"copy_{k}": ("copies", f"copy_{k}") for k in range(1, spec.n_snapshots + 1)}
+
+
+class Model:
+    """Lives schedules of one `ModelSpec`; made by `model`.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+    task : Task
+        Its stimuli and outcomes fill the tables.
+    compiled : bool
+        Whether lives run as a compiled program rather than in Brian2's runtime mode.
+    """
+
+    def __init__(self, spec: ModelSpec, task: Task, directory: Path | None) -> None:
+        self.spec = spec
+        self.task = task
+        self.compiled = directory is not None
+        self._directory = directory
+        self._runtime_lock = threading.Lock()
+
+    def live(self, life: Life) -> Lived:
+        """Live one life.
+
+        Safe to call from several threads at once; compiled lives then run in parallel.
+
+        Raises
+        ------
+        ScheduleError, UnitError, CircuitError
+            The life does not fit the model.
+        ActivityError
+            The activity of a population diverged or went silent; the message names it.
+        CompilationError
+            The compiled program failed.
+        """
+        spec, circuit = self.spec, self.spec.circuit
+        timeline = lay_out(life.schedule, life.timing)
+        step = float(spec.resolution / second)
+        if life.timing.resolution != spec.resolution:
+            raise CompilationError(
+                f"the life's timing has resolution {life.timing.resolution}, the model {spec.resolution}; "
+                "make the model with the timing's resolution."
+            )
+        n_steps = len(timeline.stimulus) + 1  # one more, for a snapshot after the last event
+        if n_steps > spec.n_steps or len(life.snapshots) > spec.n_snapshots:
+            raise CompilationError(
+                f"a life of {n_steps} steps and {len(life.snapshots)} snapshots does not fit a model made for "
+                f"{spec.n_steps} steps and {spec.n_snapshots} snapshots; make the model with larger ones."
+            )
+        rows = {name: np.full(spec.n_steps, empty) for name, empty in (("stimulus_at", -1.0), ("outcome_at", NO_OUTCOME))}
+        rows = {name: row.astype(float) for name, row in rows.items()} | {"snapshot_at": np.zeros(spec.n_steps)}
+        rows["stimulus_at"][: len(timeline.stimulus)] = timeline.stimulus
+        rows["outcome_at"][: len(timeline.outcome)] = timeline.outcome
+        rows["snapshot_at"][timeline.end[list(life.snapshots)]] = np.arange(1, len(life.snapshots) + 1)
+        values: dict[tuple[str, str], Any] = {(name, "values"): row for name, row in rows.items()}
+        values["stimuli", "values"] = np.vstack([np.zeros(self.task.stimuli.shape[1]), self.task.stimuli])
+        values["outcomes", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), self.task.outcomes])
+        values |= _start_values(circuit, life.rule, life.weights, life.feedback, life.seed)
+        values["recorder", "life"] = (n_steps - 1) * step
+        values["health", "must_fire"] = np.array([float(p.role != "input") for p in circuit.populations])
+        found = self._live_compiled(values) if self.compiled else self._live_runtime(values, (n_steps - 1) * spec.resolution + spec.dt)
+        self._check_health(found)
+        bias = np.split(found["bias"], np.cumsum([p.size for p in circuit.populations])[:-1])
+        copies = [found[f"copy_{k + 1}"] for k in range(len(life.snapshots))]
+        n_outputs = sum(p.size for p in circuit.error_sources)
+        return Lived(
+            prediction=cell_model.phi(found["prediction"].reshape(-1, n_outputs)[timeline.decision]),
+            error_time=found["error_time"],
+            error_cell=found["error_cell"].astype(int),
+            error_sign=np.sign(found["error_mismatch"]).astype(int),
+            snapshots=np.array(copies).reshape(len(copies), found["w"].size),
+            weights=Weights(
+                unflat(circuit, found["w"]),
+                {p.name: b for p, b in zip(circuit.populations, bias, strict=True) if p.role != "input"},
+            ),
+            spike_time=found.get("spike_time", np.empty(0)),
+            spike_cell=found.get("spike_cell", np.empty(0, int)),
+            onset=timeline.onset * step,
+        )
+
+    def _check_health(self, found: Mapping[str, np.ndarray]) -> None:
+        circuit = self.spec.circuit
+        potential = [np.abs(found["V"][circuit.slices[p.name]]).mean() for p in circuit.populations]
+        for population, sick, activity, v in zip(
+            circuit.populations, found["sick"], found["activity"], potential, strict=True
+        ):
+            if sick > 0 or not v < POTENTIAL_LIMIT:
+                when = f"at about {len(found['prediction']) * float(self.spec.resolution / second):.1f} s"
+                if v < POTENTIAL_LIMIT and activity < SILENT_TRACE:
+                    raise ActivityError(
+                        f"population {population.name!r} went silent {when}: its cells are driven far below threshold. "
+                        "Lower the learning rate, or check the weights and biases it starts from."
+                    )
+                raise ActivityError(
+                    f"the activity of population {population.name!r} diverged {when} (mean |V| = {v:.3g}). "
+                    "Lower the learning rate, or check the weights it starts from."
+                )
+
+    def _live_compiled(self, values: Mapping[tuple[str, str], Any]) -> dict[str, np.ndarray]:
+        assert self._directory is not None
+        manifest = json.loads((self._directory / "manifest.json").read_text())
+        with tempfile.TemporaryDirectory(prefix="bioplastic-") as folder:
+            arguments = []
+            for (owner, variable), value in values.items():
+                name = f"{manifest['objects'].get(owner, owner)}.{variable}"
+                array = np.asarray(value, dtype=float)  # a Quantity becomes a number of SI units
+                if array.ndim == 0:
+                    arguments.append(f"{name}={float(array)!r}")
+                else:
+                    path = Path(folder, f"{owner}.{variable}")
+                    array.tofile(path)
+                    arguments.append(f"{name}={path}")
+            results = Path(folder, "results")
+            results.mkdir()
+            _run_binary([str(self._directory / "main"), "--results_dir", f"{results}/", *arguments], self._directory)
+            return {
+                name: np.fromfile(results / entry["file"], dtype=entry["dtype"])
+                for name, entry in manifest["results"].items()
+            }
+
+    def _live_runtime(self, values: Mapping[tuple[str, str], Any], duration: Quantity) -> dict[str, np.ndarray]:
+        with self._runtime_lock, _runtime_device(self.spec.dt):
+            assembly = _assemble(self.spec, compiled=False)
+            owners = _owners(assembly)
+            for (owner, variable), value in values.items():
+                if owner in assembly.tables:
+                    assembly.tables[owner].values[:] = np.asarray(value)
+                elif (owner, variable) == ("recorder", "life"):
+                    continue  # a runtime life simply runs as long as it should
+                else:
+                    setattr(owners[owner], variable, value)
+            assembly.network.run(duration, namespace={})
+            found = {
+                name: np.asarray(getattr(owners[owner], variable)[:])
+                for name, (owner, variable) in _result_variables(self.spec).items()
+            }
+            return found | {"prediction": found["prediction"].T.ravel()}
+
+
+@contextmanager
+def _runtime_device(dt: Quantity) -> Iterator[None]:
+    """Brian2's runtime mode with our time step, whatever the caller has set, and his settings back afterwards."""
+    previous = brian2.defaultclock.dt
+    brian2.set_device("runtime")
+    brian2.defaultclock.dt = dt
+    try:
+        yield
+    finally:
+        brian2.defaultclock.dt = previous
+        brian2.devices.reset_device()
+
+
+def _run_binary(command: Sequence[str], directory: Path) -> None:
+    # In a session of its own: Ctrl-C is for us to answer. Brian2's programs would stop early and look finished.
+    process = subprocess.Popen(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode or "rror" in output or "Cannot set" in output:
+        raise CompilationError(f"the compiled model failed (exit status {process.returncode}): {output.strip()[-500:]}")
+
+
+def cache_folder() -> Path:
+    """Where compiled models and pretrained weights are kept: $BIOPLASTIC_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("BIOPLASTIC_CACHE") or user_cache_path("bioplastic"))
+
+
+def compiler() -> str | None:
+    """Return the version line of the C++ compiler that Brian2 will call, or None when there is none."""
+    command = os.environ.get("CXX", "g++")
+    if shutil.which(command.split()[0]) is None or shutil.which("make") is None:
+        return None
+    return subprocess.run([*command.split(), "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
+
+
+NO_COMPILER = (
+    "No C++ compiler (g++ and make) was found, so lives run in Brian2's runtime mode, some ten times slower or more; "
+    "to compile, install one (Debian, Ubuntu: apt install g++ make; macOS: xcode-select --install; conda: cxx-compiler)."
+)
+
+
+def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model:
+    """Make a model, from the cache if it was compiled before.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    task : Task
+        Must have as many stimuli and outcomes as the spec says, and as many inputs and outputs as the circuit has.
+    compiled : bool, optional
+        True: compile, False: Brian2's runtime mode; by default compile where there is a compiler.
+
+    Raises
+    ------
+    CircuitError
+        Circuit and task do not fit together.
+    CompilationError
+        Compiling failed, or `compiled` is True and there is no compiler.
+    """
+    inputs = sum(p.size for p in spec.circuit.inputs)
+    outputs = sum(p.size for p in spec.circuit.error_sources)
+    wanted = (spec.n_stimuli, inputs), (spec.n_outcomes, outputs)
+    if (task.stimuli.shape, task.outcomes.shape) != wanted:
+        raise CircuitError(
+            f"the task's stimuli {task.stimuli.shape} and outcomes {task.outcomes.shape} do not fit the circuit, which "
+            f"needs {wanted[0]} and {wanted[1]}."
+        )
+    found = compiler()
+    if compiled and found is None:
+        raise CompilationError(NO_COMPILER)
+    return Model(spec, task, _built(spec, found) if found is not None and compiled is not False else None)
+
+
+def _built(spec: ModelSpec, compiler_version: str) -> Path:
+    """Return the folder of the compiled model, compiling it first if need be."""
+    here = Path(__file__).parent
+    sources = [here / "spiking.py", here / "cells.py", *sorted((here / "rules").glob("*.py"))]
+    made_of = [
+        *(path.read_text() for path in sources),
+        spec.circuit.to_json(),
+        repr({k: v for k, v in asdict(spec).items() if k not in ("circuit", "rule")}),
+        type(spec.rule).__name__,
+        brian2.__version__,
+        compiler_version,
+        _processor(),
+    ]
+    key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
+    folder = cache_folder() / "models" / key
+    if not (folder / "manifest.json").exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as scratch:
+            # In a process of its own: Brian2's standalone device is one per process, and may be the caller's.
+            code = "import sys; from bioplastic.spiking import _compile_here; _compile_here(sys.argv[1])"
+            child = subprocess.run(
+                [sys.executable, "-c", code, scratch], input=pickle.dumps(spec), capture_output=True, check=False
+            )
+            if child.returncode:
+                raise CompilationError(f"compiling the model failed: {child.stderr.decode()[-2000:]}")
+            for leftover in [*Path(scratch).rglob("*.o"), *Path(scratch).rglob("*.gch")]:
+                leftover.unlink()
+            try:
+                os.rename(scratch, folder)
+            except OSError:
+                if not (folder / "manifest.json").exists():  # else another process was faster
+                    raise
+            else:
+                Path(scratch).mkdir()  # for TemporaryDirectory to remove
+    return folder
+
+
+def _processor() -> str:
+    """What the compiled code may depend on beside the compiler: -march=native compiles for this very processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+
+
+def _compile_here(directory: str) -> None:
+    """Compile the pickled spec from standard input into `directory`; runs in a child process."""
+    spec = pickle.load(sys.stdin.buffer)
+    brian2.prefs.codegen.cpp.extra_compile_args_gcc = [*brian2.prefs.codegen.cpp.extra_compile_args_gcc, *COMPILER_FLAGS]
+    brian2.set_device("cpp_standalone", directory=directory, build_on_run=False)
+    brian2.defaultclock.dt = spec.dt
+    assembly = _assemble(spec, compiled=True)
+    assembly.network.run(spec.n_steps * spec.resolution, namespace={})
+    device = brian2.device
+    device.build(directory=directory, compile=False, run=False, with_output=False)
+    Path(directory, "precompiled.h").write_text("".join(f"#include <{name}>\n" for name in PRECOMPILED.split()))
+    Path(directory, "make.deps").touch()  # who includes whom matters only when something is built again
+    cxx, flags = os.environ.get("CXX", "g++"), brian2.prefs.codegen.cpp.extra_compile_args_gcc
+    header = [*cxx.split(), *flags, "-x", "c++-header", "precompiled.h", "-o", "precompiled.h.gch"]
+    subprocess.run(header, cwd=directory, check=True)
+    make = ["make", f"-j{os.cpu_count() or 1}", f"CXX={cxx} -include precompiled.h"]
+    subprocess.run(make, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    owners = _owners(assembly)
+    results = {}
+    for name, (owner, variable) in _result_variables(spec).items():
+        described = owners[owner].variables[variable]
+        results[name] = {"file": device.get_array_filename(described), "dtype": np.dtype(described.dtype).name}
+    objects = {name: owner.name for name, owner in owners.items() if owner is not None}
+    Path(directory, "manifest.json").write_text(json.dumps({"objects": objects, "results": results}))

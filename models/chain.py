@@ -1,0 +1,1 @@
+"""A chain of populations from the senses to the outcome."""

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# usage: scripts/test.sh [--fast]
+#
+# Make the environment (.venv, reused while it is up to date), then lint, check the types and run the tests:
+# the fast tier and, without --fast, the slow one (every experiment in its --quick form).
+# PYTHON=python3.12 chooses the interpreter; PYTEST_ADDOPTS="-n 2" spreads the tests over cores.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+tiers="fast slow"
+case "${1:-}" in
+    "") ;;
+    -h | --help) show_help; exit 0 ;;
+    --fast) tiers=fast ;;
+    *) fail "unknown option '$1'; the only one is --fast" ;;
+esac
+
+use_env all
+cd "$ROOT"
+python -m ruff check .
+python -m ruff format --check .
+find bioplastic -name '*.py' -exec python -m numpydoc lint {} +
+python -m mypy
+for tier in $tiers; do
+    if [ "$tier" = fast ]; then python -m pytest; else python -m pytest -m slow; fi
+done

@@ -1,0 +1,27 @@
+"""What all tests share: where compiled models are kept, and figures without a screen."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Set when pytest starts, before any module of the package is imported, and inherited by subprocesses.
+# The cache stays between test runs: compiling the models takes longer than running them.
+os.environ.setdefault("BIOPLASTIC_CACHE", str(ROOT / ".cache" / "tests"))
+os.environ["MPLBACKEND"] = "Agg"
+
+
+@pytest.fixture(scope="session")
+def cache_dir() -> Path:
+    """The folder of compiled models and pretrained weights."""
+    path = Path(os.environ["BIOPLASTIC_CACHE"])
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT

@@ -1,0 +1,88 @@
+"""Every script answers --help, and runs in its --quick form to the output that it promises."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PRINTS_ONLY = {"benchmark.py"}
+
+
+every_script = pytest.mark.parametrize(
+    "script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name
+)
+
+
+def run(script: Path, *arguments: str, cwd: Path, timeout: float) -> str:
+    """What the script prints; fails with what it says if it fails."""
+    command = [sys.executable, str(script), *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{script.name} {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def is_table(text: str) -> bool:
+    """Whether the text has four lines or more, with a drawn line among them."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    ruled = [line for line in lines if re.search(r"([─━═-])\1{7}", line)]
+    return bool(ruled) and len(lines) > 3
+
+
+def check_recording(path: Path) -> None:
+    """A whole HDF5 file, read without this library, with its figure beside it in both formats."""
+    with h5py.File(path) as file:
+        assert bool(file.attrs["complete"]), f"{path.name} is not marked complete"
+        assert "summary" in file
+    for suffix, magic in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
+        figures = sorted(path.parent.glob(f"{path.stem}*{suffix}"))
+        assert figures, f"no {suffix} beside {path.name}"
+        assert all(figure.read_bytes().startswith(magic) for figure in figures)
+
+
+def test_there_are_scripts() -> None:
+    assert list((ROOT / "scripts").glob("*.py")), "no script was found, so that nothing below is tested"
+
+
+@every_script
+def test_help(script: Path, tmp_path: Path) -> None:
+    text = run(script, "--help", cwd=tmp_path, timeout=120)
+    assert "--quick" in text
+    assert ("--out" in text) or script.name in PRINTS_ONLY
+    assert not any(tmp_path.iterdir()), "--help wrote files"
+
+
+@pytest.mark.slow
+@every_script
+def test_quick_run(script: Path, tmp_path: Path) -> None:
+    if script.name in PRINTS_ONLY:
+        assert is_table(run(script, "--quick", cwd=tmp_path, timeout=900))
+        return
+    out = tmp_path / "results" / "run.h5"
+    run(script, "--quick", "--out", str(out), cwd=tmp_path, timeout=900)
+    check_recording(out)
+
+
+def test_recording_check_can_fail(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["complete"] = False
+        file.create_group("summary")
+    with pytest.raises(AssertionError, match="not marked complete"):
+        check_recording(path)
+    with h5py.File(path, "a") as file:
+        file.attrs["complete"] = True
+    with pytest.raises(AssertionError, match=r"no \.png"):
+        check_recording(path)
+    path.with_suffix(".png").write_bytes(b"\x89PNG")
+    path.with_suffix(".pdf").write_bytes(b"%PDF")
+    check_recording(path)
+
+
+def test_table_check_can_fail() -> None:
+    assert not is_table("done\n")
+    assert is_table("step   us\n----------\nchain  3\ngrid   4\n")
+    assert is_table("┏━━━━━━━━━━━━┓\n┃ a ┃ b ┃\n┡━━━━━━━━━━━┩\n│ 1 │ 2 │\n└───────────┘\n")
