@@ -61,6 +61,7 @@ bias : 1                          # plastic drive of the basal dendrite
 abias : 1                         # drive of the apical dendrite
 target : 1                        # what the outside world makes the soma do, a fraction of the maximal rate
 clamp : 1                         # 1 while it does, else 0
+prediction : 1                    # what the basal dendrite has predicted lately (kept for error sources only)
 predicts : 1 (constant)           # 1 for cells that predict, 0 for input cells
 theta : 1 (shared, constant)      # error threshold, in units of one spike
 leak : Hz (shared, constant)      # rate at which the mismatch leaks away

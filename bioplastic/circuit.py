@@ -38,10 +38,11 @@ class Population:
     ROLES = ("hidden", "input", "error source")
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier():
             raise CircuitError(f"population name {self.name!r} is no identifier; use letters, digits and '_'.")
         if isinstance(self.size, bool) or not isinstance(self.size, int | np.integer) or self.size < 1:
             raise CircuitError(f"population {self.name!r}: size = {self.size!r}; it needs at least 1 cell.")
+        object.__setattr__(self, "size", int(self.size))  # JSON knows no NumPy integers
         if self.role not in self.ROLES:
             raise CircuitError(f"population {self.name!r}: role = {self.role!r}; allowed: {', '.join(self.ROLES)}.")
 
@@ -97,6 +98,8 @@ class Circuit:
                     )
             if (projection.source, projection.target) in seen:
                 raise CircuitError(f"projection {projection.source!r} -> {projection.target!r} is defined twice.")
+            if projection.name in {f"{source}_to_{target}" for source, target in seen}:
+                raise CircuitError(f"two projections share the name {projection.name!r}; rename a population.")
             seen.add((projection.source, projection.target))
             if self.population(projection.target).role == "input":
                 raise CircuitError(

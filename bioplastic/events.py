@@ -118,7 +118,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.salience).all() and (self.salience > 0).all()):
-            raise ScheduleError(f"salience = {self.salience.min():g}; it must be more than 0.")
+            bad = self.salience[~(np.isfinite(self.salience) & (self.salience > 0))]
+            raise ScheduleError(f"salience = {bad[0]:g}; it must be finite and more than 0.")
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Schedule:

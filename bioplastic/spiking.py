@@ -16,7 +16,6 @@ import os
 import pickle
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -61,6 +60,8 @@ POTENTIAL_LIMIT = 1e3
 SILENT_TRACE = 1e-9
 """Summed spike trace of a population below which it has been silent for some 400 ms."""
 HEALTH_INTERVAL = 100 * ms
+PREDICTION_WINDOW = 50 * ms
+"""Time constant with which the prediction of an error source is averaged: a few intervals between spikes."""
 COMPILER_FLAGS = ("--param=vect-max-version-for-alias-checks=1000",)
 """Without it gcc gives up on vectorising loops over more than a few arrays."""
 PRECOMPILED = "cmath ctime iostream fstream climits random vector map set algorithm tuple string cstdlib"
@@ -433,7 +434,9 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         "stimuli": TimedArray(np.zeros((spec.n_stimuli + 1, n_inputs)), dt=1 * second, name="stimuli"),
         "outcomes": TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="outcomes"),
     }
-    spiking.cells.namespace.update(**tables, own_prediction=OWN_PREDICTION, no_outcome=NO_OUTCOME)
+    spiking.cells.namespace.update(
+        **tables, own_prediction=OWN_PREDICTION, no_outcome=NO_OUTCOME, smoothing=float(step / PREDICTION_WINDOW)
+    )
     subgroups, first = [], 0
     for population in circuit.inputs:
         group = spiking.population(population.name)
@@ -444,12 +447,14 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     first = 0
     for population in circuit.error_sources:
         group = spiking.population(population.name)
-        # A sham event's outcome is the prediction at the moment at which the outcome begins, held from then on.
+        # A sham event's outcome is the prediction when the outcome begins, held from then on. A single look at V would
+        # be noisy: the spikes of regularly firing cells leave a ripple.
         group.run_regularly(
             f"""
             happens = outcome_at(t)
             own = int(happens == own_prediction)
-            held = clamp*target + (1 - clamp)*{PHI.format(v="V")}
+            prediction += ({PHI.format(v="V")} - prediction)*smoothing
+            held = clamp*target + (1 - clamp)*prediction
             target = own*held + (1 - own)*outcomes((clip(happens, no_outcome, inf) + 1)*second, i + {first})
             clamp = int(happens != no_outcome)
             """,
@@ -514,7 +519,7 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     outputs = np.concatenate([np.arange(circuit.n_cells)[circuit.slices[p.name]] for p in circuit.error_sources])
     monitors: dict[str, Any] = {
         "errors": EventMonitor(spiking.cells, "error", variables=["E"], name="errors"),
-        "predictions": StateMonitor(spiking.cells, "V", record=outputs, clock=coarse, name="predictions"),
+        "predictions": StateMonitor(spiking.cells, "prediction", record=outputs, clock=coarse, name="predictions", order=1),
     }
     if spec.record_spikes:
         monitors["spikes"] = SpikeMonitor(spiking.cells, name="spikes")
@@ -532,7 +537,7 @@ _RESULTS = {
     "error_time": ("errors", "t"),
     "error_cell": ("errors", "i"),
     "error_mismatch": ("errors", "E"),
-    "prediction": ("predictions", "V"),
+    "prediction": ("predictions", "prediction"),
     "spike_time": ("spikes", "t"),
     "spike_cell": ("spikes", "i"),
 }
@@ -619,7 +624,7 @@ class Model:
         copies = [found[f"copy_{k + 1}"] for k in range(len(life.snapshots))]
         n_outputs = sum(p.size for p in circuit.error_sources)
         return Lived(
-            prediction=cell_model.phi(found["prediction"].reshape(-1, n_outputs)[timeline.decision]),
+            prediction=found["prediction"].reshape(-1, n_outputs)[timeline.decision],
             error_time=found["error_time"],
             error_cell=found["error_cell"].astype(int),
             error_sign=np.sign(found["error_mismatch"]).astype(int),
@@ -705,17 +710,26 @@ def _runtime_device(dt: Quantity) -> Iterator[None]:
         brian2.devices.reset_device()
 
 
+_running: set[subprocess.Popen[str]] = set()
+
+
+def end_lives() -> None:
+    """End all compiled lives at once, in whatever thread they run; they raise `CompilationError` there."""
+    for process in list(_running):
+        process.kill()
+
+
 def _run_binary(command: Sequence[str], directory: Path) -> None:
     # In a session of its own: Ctrl-C is for us to answer. Brian2's programs would stop early and look finished.
     process = subprocess.Popen(
         command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
+    _running.add(process)
     try:
         output, _ = process.communicate()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+    finally:
+        process.kill()  # does nothing to a process that has ended
+        _running.discard(process)
     if process.returncode or "rror" in output or "Cannot set" in output:
         raise CompilationError(f"the compiled model failed (exit status {process.returncode}): {output.strip()[-500:]}")
 

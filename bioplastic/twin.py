@@ -336,9 +336,9 @@ class Pretraining:
         Weight of that penalty.
     """
 
-    steps: int = 3000
-    batch: int = 128
-    learning_rate: float = 3e-3
+    steps: int = 600
+    batch: int = 64
+    learning_rate: float = 6e-3
     noise: float = 0.1
     largest_potential: float = 0.6
     penalty: float = 0.1

@@ -56,7 +56,11 @@ def quantity(
         The unit is another one, or the value is not a number, or it lies outside the range.
     """
     dimensionless = have_same_dimensions(unit, 1)
-    if not have_same_dimensions(value, unit):
+    try:
+        right_unit = have_same_dimensions(value, unit)
+    except TypeError:  # what Brian2 makes of text, or of None
+        raise UnitError(f"{name} = {value!r} is not a number.") from None
+    if not right_unit:
         given = get_dimensions(value)
         given_text = "has no unit" if given.is_dimensionless else f"is in {given}"
         wanted = "no unit" if dimensionless else f"a time such as 10*{unit}" if str(unit) == "ms" else str(unit)

@@ -1,1 +1,69 @@
-"""A chain of populations from the senses to the outcome."""
+"""A chain of populations from the senses to the outcome, and what it lives through.
+
+What is chosen here, and from where; cell parameters are in `bioplastic.cells.CellParameters`.
+
+parameter           value   unit    meaning                                              source
+------------------  ------  ------  ---------------------------------------------------  --------------------------------
+N_HOPS                  12  hops    projections from the input to the error source       chosen: more than any front gets
+N_CELLS                 64  cells   in every hidden population and in the input          8x8 pixels
+N_OUTPUTS               10  cells   one per digit                                        ten digits
+SETTLING                20  ms/hop  time for which activity travels through one hop      tau_m of the cell
+MARGIN                 160  ms      beyond that, until the prediction has settled        measured: scripts/benchmark.py
+OUTCOME                120  ms      for which an outcome stays, salience 1               brief: about 8 hops of travel
+LONG_OUTCOME            20  ms/hop  the same for the unscreened control                  long enough for every hop
+GAP                     30  ms      silence between events                               longer than tau_m
+THETA                    1  spikes  error threshold of a cell                            one spike more or less
+MEMORY                  30  events  time constant of the mismatch                        between the rarest and the commonest
+GAIN                   0.9  1       of an error per hop                                  chosen; 1 for the unscreened control
+"""
+
+from __future__ import annotations
+
+from brian2 import ms
+
+from bioplastic.circuit import Circuit, Population, Projection
+from bioplastic.events import Timing
+from bioplastic.rules.error_relay import ErrorRelay
+
+N_HOPS = 12
+N_CELLS = 64
+N_OUTPUTS = 10
+SETTLING = 20 * ms
+MARGIN = 160 * ms
+OUTCOME = 120 * ms
+LONG_OUTCOME = 20 * ms
+GAP = 30 * ms
+THETA = 1.0
+MEMORY = 30
+GAIN = 0.9
+
+
+def circuit(n_hops: int = N_HOPS, *, n_cells: int = N_CELLS, n_outputs: int = N_OUTPUTS) -> Circuit:
+    """Return the chain: ``x`` (input), ``h1`` ... (hidden, numbered by hops upstream), ``y`` (error source)."""
+    populations = [
+        Population("x", n_cells, "input"),
+        *(Population(f"h{k}", n_cells) for k in range(n_hops - 1, 0, -1)),
+        Population("y", n_outputs, "error source"),
+    ]
+    pairs = zip(populations[:-1], populations[1:], strict=True)
+    return Circuit(tuple(populations), tuple(Projection(a.name, b.name) for a, b in pairs))
+
+
+def timing(n_hops: int = N_HOPS) -> Timing:
+    """Return the phases of an event: long enough for the prediction to settle, then a brief outcome."""
+    return Timing(lead=n_hops * SETTLING + MARGIN, outcome=OUTCOME, gap=GAP)
+
+
+def long_timing(n_hops: int = N_HOPS) -> Timing:
+    """Return the same with an outcome that stays until its error can have passed every hop."""
+    return Timing(lead=n_hops * SETTLING + MARGIN, outcome=max(n_hops * LONG_OUTCOME, OUTCOME), gap=GAP)
+
+
+def screened(eta: float = 0.0, n_hops: int = N_HOPS) -> ErrorRelay:
+    """Return the error relay, screened by time, gain, leak and threshold."""
+    return ErrorRelay(theta=THETA, tau_e=MEMORY * timing(n_hops).event, gain=GAIN, eta=eta)
+
+
+def unscreened(eta: float = 0.0) -> ErrorRelay:
+    """Return the error relay with gain 1 and no leak; together with `long_timing` it is local but not screened."""
+    return ErrorRelay(theta=THETA, gain=1.0, eta=eta)

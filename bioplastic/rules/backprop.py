@@ -60,7 +60,7 @@ class Backprop:
     def __post_init__(self) -> None:
         quantity("eta", self.eta, 1, low=0)
         quantity("attenuation", self.attenuation, 1, low=0, high=1, open_low=True)
-        if self.depth is not None and self.depth < 0:
+        if self.depth is not None and (not isinstance(self.depth, int | np.integer) or self.depth < 0):
             raise UnitError(f"depth = {self.depth}; it is the last hop that learns, 0 or more (None: all).")
 
     def rates(self, n_hops: int) -> np.ndarray:

@@ -37,8 +37,9 @@ import numpy as np
 from brian2 import Hz, ms, second
 from brian2.units.fundamentalunits import Quantity
 
-from bioplastic.cells import ERROR_SIGN, JUMP, PHI
+from bioplastic.cells import ERROR_SIGN, JUMP, PHI, CellParameters, phi
 from bioplastic.units import quantity
+
 
 @dataclass(frozen=True)
 class ErrorRelay:
@@ -94,3 +95,81 @@ A_pre += gain_post*fb*theta_post*{ERROR_SIGN.format(E="E_post")}*{JUMP.format(ta
     def leak(self) -> Quantity:
         """Rate at which the mismatch leaks away, 1/tau_e."""
         return 0 * Hz if np.isinf(float(self.tau_e)) else 1 / self.tau_e
+
+
+@dataclass(frozen=True)
+class State:
+    """What changes in a set of n cells and the synapses between them.
+
+    Attributes
+    ----------
+    V, A, x, P, E, bias : array, shape (n,)
+        Variables of the cells, as in `bioplastic.cells`.
+    w : array, shape (n, n)
+        Forward weights (post, pre); 0 where there is no synapse.
+    """
+
+    V: np.ndarray
+    A: np.ndarray
+    x: np.ndarray
+    P: np.ndarray
+    E: np.ndarray
+    bias: np.ndarray
+    w: np.ndarray
+
+
+def reference_step(
+    before: State,
+    rule: ErrorRelay,
+    parameters: CellParameters,
+    *,
+    target: np.ndarray,
+    clamp: np.ndarray,
+    predicts: np.ndarray,
+    fb: np.ndarray,
+    plastic: np.ndarray,
+    dt: Quantity = 1 * ms,
+) -> tuple[State, np.ndarray, np.ndarray]:
+    """One time step of a set of cells, written out in NumPy in the order in which Brian2 does it.
+
+    Parameters
+    ----------
+    before : State
+    rule : ErrorRelay
+    parameters : CellParameters
+    target, clamp, predicts : array, shape (n,)
+        As in `bioplastic.cells.EQUATIONS`.
+    fb, plastic : array, shape (n, n)
+        Of each synapse (post, pre); 0 where there is none.
+    dt : Quantity, optional
+        Time step.
+
+    Returns
+    -------
+    tuple of (State, array of bool, array of int)
+        The state afterwards; which cells spiked; the sign of each cell's error spike, 0 where there was none.
+    """
+    V, A, bias = before.V, before.A, before.bias
+    ratio = {name: float(dt / getattr(parameters, name)) for name in ("tau_m", "tau_a", "tau_x")}
+    spikes_per_step = float(parameters.rmax * dt)  # of a cell that fires at the maximal rate
+    jump = {name: np.expm1(r) / spikes_per_step for name, r in ratio.items()}
+    # groups: exact decay
+    V = bias + (V - bias) * np.exp(-ratio["tau_m"])
+    A = A * np.exp(-ratio["tau_a"])
+    x = before.x * np.exp(-ratio["tau_x"])
+    # before_thresholds
+    rate = phi(V + A) + clamp * (target - phi(V + A))
+    P = before.P + rate * spikes_per_step
+    E = before.E * np.exp(-float(rule.leak * dt)) + predicts * (rate - phi(V)) * spikes_per_step
+    # thresholds
+    spike = P >= 1
+    error = np.where(np.abs(E) > rule.theta, np.where(E > 0, 1, -1), 0)
+    # synapses: forward spikes meet the old weights, error spikes the trace without this step's spikes
+    V = V + before.w @ spike * jump["tau_m"]
+    w = before.w + plastic * rule.eta * rule.theta * np.outer(error, x)
+    A = A + rule.gain * rule.theta * (fb.T @ error) * jump["tau_a"]
+    # resets
+    P = P - spike
+    x = x + spike * jump["tau_x"]
+    bias = bias + rule.eta * rule.theta * error
+    return State(V, A, x, P, E - rule.theta * error, bias, w), spike, error

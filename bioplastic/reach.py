@@ -1,0 +1,213 @@
+"""How far upstream a change gets: pure functions from recorded numbers to measures.
+
+Everything here works on arrays; nothing knows a simulator. Axes named ``hop`` run from the weights into the error
+source (0) upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from bioplastic.circuit import Circuit
+
+
+def by_hop(circuit: Circuit, *weights: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:
+    """Sort weights by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    *weights : mapping of str to array, shape (post, pre)
+        Weights, changes or gradients, by projection.
+
+    Returns
+    -------
+    list of list of array
+        For each hop, for each of `weights`, all numbers in one row.
+    """
+    rows = []
+    for hop in range(circuit.n_hops):
+        names = [p.name for p, h in zip(circuit.projections, circuit.hops, strict=True) if h == hop]
+        rows.append([np.concatenate([np.asarray(w[name]).ravel() for name in names]) for w in weights])
+    return rows
+
+
+def relative_change(
+    circuit: Circuit, one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], start: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Distance between two sets of weights by hop, relative to the size of those that both started from.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    one, other, start : mapping of str to array, shape (post, pre)
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        ``|one - other| / |start|`` with Euclidean norms; exactly 0 where not one bit differs.
+    """
+    return np.array(
+        [np.linalg.norm(a - b) / np.linalg.norm(s) for a, b, s in by_hop(circuit, one, other, start)]
+    )
+
+
+def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Cosine between a change and the direction of backprop, by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    change, gradient : mapping of str to array, shape (post, pre)
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        NaN where nothing changed, since no change has no direction.
+    """
+    cosines = np.full(circuit.n_hops, np.nan)
+    for hop, (a, b) in enumerate(by_hop(circuit, change, gradient)):
+        size = np.linalg.norm(a) * np.linalg.norm(b)
+        if size > 0:
+            cosines[hop] = a @ b / size
+    return cosines
+
+
+def reach(change: ArrayLike, floor: ArrayLike) -> int:
+    """Largest hop up to which the change exceeds the sham floor.
+
+    Parameters
+    ----------
+    change, floor : array, shape (n_hops,)
+
+    Returns
+    -------
+    int
+        The last hop of the unbroken stretch from hop 0 on; -1 if not even hop 0 is reached.
+    """
+    above = np.asarray(change) > np.asarray(floor)
+    return int(len(above) if above.all() else np.argmin(above)) - 1
+
+
+def arrival(change: ArrayLike, floor: ArrayLike, occurrence: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Occurrence at which each hop is first reached.
+
+    Parameters
+    ----------
+    change, floor : array, shape (n_snapshots, n_hops)
+    occurrence : sequence of int, shape (n_snapshots,)
+        After which occurrence each snapshot was taken.
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        NaN for a hop that is never reached.
+    """
+    reached = np.array([reach(c, f) for c, f in zip(np.asarray(change), np.asarray(floor), strict=True)])
+    first = np.full(np.shape(change)[1], np.nan)
+    for hop in range(len(first)):
+        at = np.flatnonzero(reached >= hop)
+        if len(at):
+            first[hop] = occurrence[at[0]]
+    return first
+
+
+def screening_length(change: ArrayLike, floor: ArrayLike) -> float:
+    """E-folding distance of the change, in hops: the slope of its logarithm over the hops that are reached.
+
+    Parameters
+    ----------
+    change, floor : array, shape (n_hops,)
+
+    Returns
+    -------
+    float
+        Least-squares estimate; infinite if the change does not fall, NaN if fewer than three hops are reached.
+    """
+    last = reach(change, floor)
+    if last < 2:
+        return float("nan")
+    slope = stats.linregress(np.arange(last + 1), np.log(np.asarray(change)[: last + 1])).slope
+    return float(-1 / slope) if slope < 0 else float("inf")
+
+
+def at_improvement(change: ArrayLike, improvement: ArrayLike, level: float) -> np.ndarray:
+    """Change by hop at the moment at which the output had improved by `level`.
+
+    Parameters
+    ----------
+    change : array, shape (n_snapshots, n_hops)
+    improvement : array, shape (n_snapshots,)
+    level : float
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        Linear between the snapshots on both sides of the first crossing, from no change at no improvement; NaN if
+        the output never improves that much.
+    """
+    change = np.vstack([np.zeros(np.shape(change)[1]), change])
+    improvement = np.concatenate([[0.0], np.asarray(improvement, float)])
+    above = np.flatnonzero(improvement >= level)
+    if not len(above):
+        return np.full(change.shape[1], np.nan)
+    k = above[0]
+    if k == 0:
+        return change[0]
+    share = (level - improvement[k - 1]) / (improvement[k] - improvement[k - 1])
+    return change[k - 1] + share * (change[k] - change[k - 1])
+
+
+def spread(differences: ArrayLike) -> np.ndarray:
+    """Sham floor: root mean square, over seeds, of the difference between two sham runs.
+
+    Parameters
+    ----------
+    differences : array, shape (n_seeds, ...)
+
+    Returns
+    -------
+    array, shape (...)
+    """
+    return np.sqrt(np.nanmean(np.square(np.asarray(differences, float)), axis=0))
+
+
+def interval(
+    values: ArrayLike, *, axis: int = -1, confidence: float = 0.95, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap confidence interval of a mean over seeds.
+
+    Parameters
+    ----------
+    values : array
+    axis : int
+        The axis of the seeds; NaN counts as a seed that is missing.
+    confidence : float
+        In (0, 1).
+    seed : int
+        Seed of the resampling.
+
+    Returns
+    -------
+    low, high : array
+        Shape of `values` without `axis`. Percentile bounds; equal where all seeds agree or only one is there, NaN
+        where there is none.
+    """
+    rows = np.moveaxis(np.asarray(values, float), axis, -1)
+    low, high = np.full(rows.shape[:-1], np.nan), np.full(rows.shape[:-1], np.nan)
+    for index in np.ndindex(rows.shape[:-1]):
+        present = rows[index][~np.isnan(rows[index])]
+        if not len(present):
+            continue
+        if len(present) == 1 or np.ptp(present) == 0:
+            low[index] = high[index] = present[0]
+            continue
+        bounds = stats.bootstrap(
+            (present,), np.mean, confidence_level=confidence, method="percentile", rng=np.random.default_rng(seed)
+        ).confidence_interval
+        low[index], high[index] = bounds.low, bounds.high
+    return low, high

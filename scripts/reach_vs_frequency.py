@@ -1,0 +1,666 @@
+"""How many hops upstream does a rare event reach, in spikes and in backprop?
+
+Question
+    A chain has learned the digits 0 to 8; now and then a 9 comes along. How far upstream does its error signal get
+    (weights frozen), and how far does change get (weights learning), as a function of how often it comes?
+Source
+    The argument and the model: docs/model.md; the circuit and its parameters: models/chain.py.
+Command
+    python scripts/reach_vs_frequency.py [--quick | --full] [--hops N] [--seeds N] [--out FILE] [--jobs N]
+Running time
+    On two cores: default 5 minutes, --quick 1 minute, --full 1 hour. It may be interrupted and goes on.
+Output
+    One HDF5 file (docs/recording.md), a figure beside it as PNG and PDF, a table on the terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from bioplastic_models import chain
+from rich.console import Console
+from rich.table import Table
+
+from bioplastic import plots, reach, recording, spiking, sweep
+from bioplastic.circuit import Circuit, Weights
+from bioplastic.events import Kind, Schedule, Timing, probes, random_life
+from bioplastic.rules.backprop import Backprop
+from bioplastic.tasks import Task, digits
+
+TUNING_SEED = 999
+"""Learning rates are chosen on a network of their own, not on those that give the results."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment; together with the library's version they determine every number.
+
+    Attributes
+    ----------
+    n_hops : int
+        Length of the chain, in hops.
+    event_fractions : tuple of float
+        Fractions of all events that are the rare event.
+    seeds : tuple of int
+        One network, one life and one set of spike phases each.
+    n_events : int
+        Length of a life in the learning arm, in events.
+    n_occurrences_frozen : int
+        A life in the frozen arm lasts for at least this many rare events,
+    n_events_frozen : int
+        and for at least this many events.
+    tuning_fraction : float
+        Event fraction at which the learning rates are chosen.
+    spiking_rates, backprop_rates : tuple of float
+        Learning rates to choose from.
+    truncation : int
+        Last hop that learns in truncated backprop.
+    attenuation : float
+        Factor per hop on the learning rate of backprop with a falling rate.
+    n_probes : int
+        Most held-out images of each kind, rare and background, on which accuracy is measured in spikes.
+    """
+
+    n_hops: int = chain.N_HOPS
+    event_fractions: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    n_events: int = 300
+    n_occurrences_frozen: int = 6
+    n_events_frozen: int = 120
+    tuning_fraction: float = 0.1
+    spiking_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01)
+    backprop_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+    truncation: int = 3
+    attenuation: float = 0.5
+    n_probes: int = 50
+
+
+FULL = Config(
+    event_fractions=(0.003, 0.01, 0.03, 0.1, 0.3),
+    seeds=tuple(range(10)),
+    n_events=1000,
+    spiking_rates=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
+    backprop_rates=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+)
+QUICK = Config(
+    event_fractions=(0.03, 0.3),
+    seeds=(0,),
+    n_events=60,
+    n_occurrences_frozen=3,
+    n_events_frozen=60,
+    spiking_rates=(0.001, 0.003),
+    backprop_rates=(0.01, 0.03),
+    n_probes=20,
+)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One way to learn: a rule for every learning rate, the phases of its events, the rates to choose from."""
+
+    name: str
+    rule: Callable[[float], spiking.Rule] | Callable[[float], Backprop]
+    timing: Timing
+    rates: tuple[float, ...]
+    spikes: bool
+
+
+def learners(config: Config) -> list[Learner]:
+    """Return all learners, in the order of tables and figures."""
+    brief, long = chain.timing(config.n_hops), chain.long_timing(config.n_hops)
+    slow, fast = config.spiking_rates, config.backprop_rates
+    screened = partial(chain.screened, n_hops=config.n_hops)
+    return [
+        Learner("error relay", screened, brief, slow, spikes=True),
+        Learner("error relay, unscreened", chain.unscreened, long, slow, spikes=True),
+        Learner("backprop", Backprop, brief, fast, spikes=False),
+        Learner("backprop, truncated", partial(Backprop, depth=config.truncation), brief, fast, spikes=False),
+        Learner("backprop, falling rate", partial(Backprop, attenuation=config.attenuation), brief, fast, spikes=False),
+    ]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One run: a learner lives a life, beside its sham runs."""
+
+    arm: str
+    learner: Learner
+    event_fraction: float
+    seed: int
+    eta: float
+    role: str = "result"
+
+    @property
+    def name(self) -> str:
+        """Name of the run in the recording."""
+        slug = self.learner.name.replace(", ", "-").replace(" ", "_")
+        eta = f"-eta{self.eta:g}" if self.role == "sweep" else ""
+        return f"{self.arm}-{slug}-f{self.event_fraction:g}-s{self.seed}{eta}"
+
+
+class Bench:
+    """What all runs share: the task, the circuit, the start weights, the compiled model."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.task: Task = digits()
+        self.circuit: Circuit = chain.circuit(config.n_hops)
+        self.weights: dict[int, Weights] = {}
+        self.model: spiking.Model | None = None
+        self._spiking_accuracy: dict[int, tuple[float, float]] = {}
+        rng = np.random.default_rng(0)
+        self.rare = self.task.indices(rare=True, held_out=True)
+        self.background = self.task.indices(rare=False, held_out=True)
+        self.probes = [rng.permutation(part)[: config.n_probes] for part in (self.rare, self.background)]
+
+    def prepare(self, progress: Callable[[float], None], *, compile_model: bool) -> None:
+        """Pretrain the networks and compile the model, both from the cache if they are there."""
+        from bioplastic import twin  # noqa: PLC0415 (torch takes a second that --help need not wait for)
+
+        with ThreadPoolExecutor(1) as executor:
+            compiling = executor.submit(self._compile) if compile_model else None
+            seeds = (*self.config.seeds, TUNING_SEED)
+            cache = spiking.cache_folder() / "weights"
+            found = twin.pretrained(self.circuit, self.task, seeds, cache=cache, progress=progress)
+            self.weights = dict(zip(seeds, found, strict=True))
+            if compiling is not None:
+                self.model = compiling.result()
+
+    def _compile(self) -> spiking.Model:
+        longest = max(self.n_events("frozen", f) for f in self.config.event_fractions)
+        steps = max(longest, self.config.n_events) * max(
+            float(x.timing.event / x.timing.resolution) for x in learners(self.config)
+        )
+        capacity = max(2**17, 2 ** int(np.ceil(np.log2(steps + 2))))  # few sizes, so that few models are compiled
+        return spiking.model(
+            spiking.ModelSpec(
+                self.circuit, chain.screened(), len(self.task.stimuli), len(self.task.outcomes), capacity
+            ),
+            self.task,
+        )
+
+    def n_events(self, arm: str, event_fraction: float) -> int:
+        """Length of a life."""
+        if arm == "learning":
+            return self.config.n_events
+        return max(int(np.ceil(self.config.n_occurrences_frozen / event_fraction)), self.config.n_events_frozen)
+
+    def schedule(self, condition: Condition) -> Schedule:
+        """Return the life of a condition: the same for every learner."""
+        rng = np.random.default_rng([condition.seed, round(1e6 * condition.event_fraction)])
+        n_events = self.n_events(condition.arm, condition.event_fraction)
+        return random_life(self.task, event_fraction=condition.event_fraction, n_events=n_events, rng=rng)
+
+    def n_fixed(self) -> int:
+        """Return the number of occurrences that even the rarest event has in a life."""
+        return max(1, round(min(self.config.event_fractions) * self.config.n_events))
+
+    def snapshots(self, schedule: Schedule) -> np.ndarray:
+        """Return the occurrences after which the weights are looked at: few at the end, many at the start."""
+        last = schedule.n_occurrences
+        wanted = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233} | {self.n_fixed()}
+        return np.array(sorted({n for n in wanted if n < last})[:11] + [last])
+
+    # ------------------------------------------------------------------ measures in the rate network
+
+    def rare_error(self, networks: Sequence[Weights]) -> np.ndarray:
+        """Mean squared error on the held-out rare images, in the rate network, shape (n_networks,)."""
+        from bioplastic import twin  # noqa: PLC0415
+
+        predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[self.rare])
+        wanted = self.task.outcomes[self.task.label[self.rare]]
+        return np.square(predicted - wanted).sum(2).mean(1)
+
+    def accuracy(self, weights: Weights) -> tuple[float, float]:
+        """Accuracy on held-out rare and background images, in the rate network."""
+        from bioplastic import twin  # noqa: PLC0415
+
+        shown = np.concatenate([self.rare, self.background])
+        predicted = twin.predict(self.circuit, twin.Networks.stack([weights]), self.task.stimuli[shown])[0]
+        right = predicted.argmax(1) == self.task.label[shown]
+        return float(right[: len(self.rare)].mean()), float(right[len(self.rare) :].mean())
+
+    def spiking_accuracy(self, weights: Weights) -> tuple[float, float]:
+        """Accuracy on held-out rare and background images, in spikes."""
+        assert self.model is not None
+        shown = np.concatenate(self.probes)
+        life = spiking.Life(probes(shown), chain.timing(self.config.n_hops), chain.screened(), weights)
+        right = self.model.live(life).prediction.argmax(1) == self.task.label[shown]
+        n_rare = len(self.probes[0])
+        return float(right[:n_rare].mean()), float(right[n_rare:].mean())
+
+    def initial_spiking_accuracy(self, seed: int) -> tuple[float, float]:
+        """`spiking_accuracy` of the start weights, measured once per seed."""
+        if seed not in self._spiking_accuracy:
+            self._spiking_accuracy[seed] = self.spiking_accuracy(self.weights[seed])
+        return self._spiking_accuracy[seed]
+
+    def functional(self, start: Weights, end: Weights) -> tuple[np.ndarray, np.ndarray]:
+        """Share of the improvement that the changed weights of some hops bring, put into the unchanged network.
+
+        Returns
+        -------
+        downstream, upstream : array, shape (n_hops,)
+            With the changed weights of hops 0 to h, and of hops h and more; NaN if the output did not improve.
+        """
+        hop = {p.name: h for p, h in zip(self.circuit.projections, self.circuit.hops, strict=True)}
+        population_hop = self.circuit.population_hops
+
+        def mixed(changed: Callable[[float], bool]) -> Weights:
+            return Weights(
+                {k: (end if changed(hop[k]) else start).forward[k] for k in start.forward},
+                {k: (end if changed(population_hop[k]) else start).bias[k] for k in start.bias},
+            )
+
+        hops = range(self.circuit.n_hops)
+        networks = [start, end]
+        networks += [mixed(lambda x, h=h: x <= h) for h in hops] + [mixed(lambda x, h=h: x >= h) for h in hops]
+        error = self.rare_error(networks)
+        gained = error[0] - error[1]
+        share = (error[0] - error[2:]) / gained if gained > 1e-3 * error[0] else np.full(len(networks) - 2, np.nan)
+        return share[: len(hops)], share[len(hops) :]
+
+    # ------------------------------------------------------------------ runs
+
+    def describe(self, condition: Condition, schedule: Schedule, output_error: np.ndarray) -> recording.Run:
+        """Return a run with its condition and events, to be filled with measures."""
+        event = float(condition.learner.timing.event)
+        return recording.Run(
+            arm=condition.arm,
+            learner=condition.learner.name,
+            event_fraction=condition.event_fraction,
+            replay="off",
+            seed=condition.seed,
+            learning_rate=condition.eta if condition.arm == "learning" else float("nan"),
+            role=condition.role,
+            event_time=np.arange(len(schedule)) * event,
+            event_kind=schedule.kind,
+            event_occurrence=schedule.occurrence,
+            event_salience=schedule.salience,
+            event_replayed=np.zeros(len(schedule), bool),
+            event_stimulus=schedule.stimulus,
+            output_error=output_error,
+        )
+
+    def output_error(self, schedule: Schedule, prediction: np.ndarray) -> np.ndarray:
+        """Squared error of each event's prediction, shape (n_events,)."""
+        return np.square(prediction - self.task.outcomes[schedule.outcome]).sum(1)
+
+    def by_occurrence(self, schedule: Schedule, per_event: np.ndarray) -> np.ndarray:
+        """Add up numbers per event from each occurrence to the next, shape (n_occurrences, n_hops)."""
+        since = np.cumsum(schedule.rare)
+        total = np.zeros((schedule.n_occurrences, per_event.shape[1]))
+        np.add.at(total, since[since > 0] - 1, per_event[since > 0])
+        return total
+
+    def learned(
+        self,
+        condition: Condition,
+        run: recording.Run,
+        schedule: Schedule,
+        real: Sequence[Weights],
+        sham: Sequence[Weights],
+        sham2: Sequence[Weights],
+    ) -> recording.Run:
+        """Fill in the measures of the learning arm, from the weights at the snapshots of the real and the sham runs."""
+        from bioplastic import twin  # noqa: PLC0415
+
+        start = self.weights[condition.seed]
+        distance = partial(reach.relative_change, self.circuit, start=start.forward)
+        error = self.rare_error([start, *real])
+        rare = schedule.rare
+        gradient = twin.gradient(
+            self.circuit,
+            start,
+            self.task.stimuli[schedule.stimulus[rare]],
+            self.task.outcomes[schedule.outcome[rare]],
+        )
+        caused = {k: real[-1].forward[k] - sham[-1].forward[k] for k in start.forward}
+        downstream, upstream = self.functional(start, real[-1])
+        if condition.learner.spikes:
+            before, after = self.initial_spiking_accuracy(condition.seed), self.spiking_accuracy(real[-1])
+        else:
+            before, after = self.accuracy(start), self.accuracy(real[-1])
+        return replace(
+            run,
+            snapshot_occurrence=self.snapshots(schedule),
+            change=np.array([distance(a.forward, b.forward) for a, b in zip(real, sham, strict=True)]),
+            change_floor=np.array([distance(a.forward, b.forward) for a, b in zip(sham2, sham, strict=True)]),
+            change_sham=np.array([distance(b.forward, start.forward) for b in sham]),
+            improvement=1 - error[1:] / error[0],
+            alignment=reach.alignment(self.circuit, caused, gradient),
+            functional_downstream=downstream,
+            functional_upstream=upstream,
+            accuracy_rare_initial=before[0],
+            accuracy_rare_final=after[0],
+            accuracy_background_initial=before[1],
+            accuracy_background_final=after[1],
+        )
+
+    def live_in_spikes(self, condition: Condition) -> recording.Run:
+        """Live one condition in spikes: the run, its sham, and a second sham with other spike phases."""
+        assert self.model is not None
+        schedule = self.schedule(condition)
+        occurrence_event = np.flatnonzero(schedule.rare)
+        learning = condition.arm == "learning"
+        life = spiking.Life(
+            schedule,
+            condition.learner.timing,
+            condition.learner.rule(condition.eta),
+            self.weights[condition.seed],
+            snapshots=occurrence_event[self.snapshots(schedule) - 1].tolist() if learning else (),
+            seed=condition.seed,
+        )
+        sham = replace(life, schedule=schedule.sham())
+        lived = [self.model.live(life)]
+        if condition.role == "result":
+            lived += [self.model.live(sham), self.model.live(replace(sham, seed=condition.seed + 1_000_000))]
+        run = self.describe(condition, schedule, self.output_error(schedule, lived[0].prediction))
+        if not learning:
+            spikes = [self.by_occurrence(schedule, one.error_spikes(self.circuit)) for one in lived]
+            return replace(run, error_spikes=spikes[0], error_spikes_sham=spikes[1], error_spikes_sham2=spikes[2])
+        if condition.role == "sweep":
+            return self._scored(run, self.spiking_accuracy(lived[0].weights))
+        bias = life.weights.bias
+        looks = [
+            [Weights(spiking.unflat(self.circuit, row), bias) for row in one.snapshots[:-1]] + [one.weights]
+            for one in lived
+        ]
+        return self.learned(condition, run, schedule, *looks)
+
+    def _scored(self, run: recording.Run, accuracy: tuple[float, float]) -> recording.Run:
+        return replace(run, accuracy_rare_final=accuracy[0], accuracy_background_final=accuracy[1])
+
+    def live_in_twin(
+        self, conditions: Sequence[Condition], progress: Callable[[float], None]
+    ) -> list[recording.Run]:
+        """Live conditions of the same length in the rate twin, all in one tensor program."""
+        from bioplastic import twin  # noqa: PLC0415
+
+        schedules = [self.schedule(c) for c in conditions]
+        lives = []
+        for condition, schedule in zip(conditions, schedules, strict=True):
+            rule = condition.learner.rule(condition.eta)
+            events = np.flatnonzero(schedule.rare)[self.snapshots(schedule) - 1].tolist()
+            snapshots = events if condition.arm == "learning" and condition.role == "result" else []
+            life = twin.TwinLife(schedule, rule, self.weights[condition.seed], snapshots)
+            lives += [life, replace(life, schedule=schedule.sham())]
+        lived = twin.live(self.circuit, self.task, lives, progress=progress)
+        runs = []
+        for k, (condition, schedule) in enumerate(zip(conditions, schedules, strict=True)):
+            real, sham = lived[2 * k : 2 * k + 2]
+            run = self.describe(condition, schedule, self.output_error(schedule, real.prediction))
+            if condition.arm == "frozen":
+                signal = [self.by_occurrence(schedule, one.error_signal * schedule.rare[:, None]) for one in (real, sham)]
+                run = replace(
+                    run, error_spikes=signal[0], error_spikes_sham=signal[1], error_spikes_sham2=signal[1]
+                )
+            elif condition.role == "sweep":
+                run = self._scored(run, self.accuracy(real.weights))
+            else:
+                # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
+                run = self.learned(condition, run, schedule, real.snapshots, sham.snapshots, sham.snapshots)
+            runs.append(run)
+        return runs
+
+
+def summarise(config: Config, experiment: recording.Experiment, n_fixed: int) -> tuple[
+    recording.Summary, recording.LearningRateSweep
+]:
+    """Gather the measures of all runs into labelled arrays."""
+    everyone = learners(config)
+    shape = (len(everyone), len(config.event_fractions), 1, len(config.seeds))
+    hops = (config.n_hops,)
+    values = {
+        name: np.full(shape + hops if "hop" in row.dims else shape, np.nan)
+        for name, row in recording.SUMMARY_VARIABLES.items()
+    }
+    eta = {x.name: chosen_rate(config, experiment, x) for x in everyone}
+    for i, learner in enumerate(everyone):
+        for j, fraction in enumerate(config.event_fractions):
+            frozen, learning = (
+                [
+                    experiment.run(Condition(arm, learner, fraction, seed, eta[learner.name]).name)
+                    for seed in config.seeds
+                ]
+                for arm in ("frozen", "learning")
+            )
+            here = (i, j, 0)
+            per_occurrence = [len(run.error_spikes) for run in frozen]
+            excess = [(r.error_spikes - r.error_spikes_sham).sum(0) / n for r, n in zip(frozen, per_occurrence)]
+            apart = [(r.error_spikes_sham2 - r.error_spikes_sham).sum(0) / n for r, n in zip(frozen, per_occurrence)]
+            floor = reach.spread(apart)
+            values["error_signal"][here] = excess
+            values["error_signal_floor"][here] = floor
+            values["error_signal_reach"][here] = [reach.reach(e, floor) for e in excess]
+            changes = np.array([run.change for run in learning])
+            floors = reach.spread([run.change_floor for run in learning])
+            occurrence = learning[0].snapshot_occurrence
+            fixed = int(np.flatnonzero(occurrence == n_fixed)[0])
+            values["change"][here] = changes[:, -1]
+            values["change_floor"][here] = floors[-1]
+            values["reach"][here] = [reach.reach(c, floors[-1]) for c in changes[:, -1]]
+            values["change_fixed"][here] = changes[:, fixed]
+            values["reach_fixed"][here] = [reach.reach(c, floors[fixed]) for c in changes[:, fixed]]
+            values["arrival"][here] = [reach.arrival(c, floors, occurrence) for c in changes]
+            values["screening_length"][here] = [reach.screening_length(c, floors[-1]) for c in changes[:, -1]]
+            values["improvement"][here] = [run.improvement[-1] for run in learning]
+            values["learning_rate"][here] = eta[learner.name]
+            for name in (
+                "alignment",
+                "functional_downstream",
+                "functional_upstream",
+                "accuracy_rare_initial",
+                "accuracy_rare_final",
+                "accuracy_background_initial",
+                "accuracy_background_final",
+            ):
+                values[name][here] = [getattr(run, name) for run in learning]
+    # At matched improvement: as much as the learner that improves least gets to, at each fraction and for each seed.
+    for j, fraction in enumerate(config.event_fractions):
+        for k, seed in enumerate(config.seeds):
+            level = values["improvement"][:, j, 0, k].min()
+            for i, learner in enumerate(everyone):
+                run = experiment.run(Condition("learning", learner, fraction, seed, eta[learner.name]).name)
+                if level > 0:
+                    matched = reach.at_improvement(run.change, run.improvement, level)
+                    values["change_matched"][i, j, 0, k] = matched
+                    values["reach_matched"][i, j, 0, k] = reach.reach(matched, values["change_floor"][i, j, 0, k])
+    summary = recording.Summary(
+        learner=[x.name for x in everyone],
+        event_fraction=np.array(config.event_fractions),
+        replay=["off"],
+        seed=np.array(config.seeds),
+        hop=np.arange(config.n_hops),
+        variables=values,
+    )
+    width = max(len(x.rates) for x in everyone)
+    rate, score = np.full((2, len(everyone), width), np.nan)
+    for i, learner in enumerate(everyone):
+        rate[i, : len(learner.rates)] = learner.rates
+        score[i, : len(learner.rates)] = scores(config, experiment, learner)
+    return summary, recording.LearningRateSweep(learner=[x.name for x in everyone], rate=rate, score=score)
+
+
+def sweep_conditions(config: Config, learner: Learner) -> list[Condition]:
+    """Return the runs that choose a learner's rate."""
+    return [
+        Condition("learning", learner, config.tuning_fraction, TUNING_SEED, eta, "sweep") for eta in learner.rates
+    ]
+
+
+def scores(config: Config, experiment: recording.Experiment, learner: Learner) -> np.ndarray:
+    """Return the balanced accuracy (rare and background count the same) that each learning rate leads to."""
+    runs = [experiment.run(c.name) for c in sweep_conditions(config, learner)]
+    return np.array([(run.accuracy_rare_final + run.accuracy_background_final) / 2 for run in runs])
+
+
+def chosen_rate(config: Config, experiment: recording.Experiment, learner: Learner) -> float:
+    """Return the learner's best rate; the smallest of several equally good ones."""
+    return learner.rates[int(np.argmax(scores(config, experiment, learner)))]
+
+
+def result_conditions(config: Config, learner: Learner, arm: str, eta: float) -> list[Condition]:
+    """Return the runs that give the results of one learner in one arm, the most frequent events first."""
+    cells = sweep.grid(event_fraction=config.event_fractions[::-1], seed=config.seeds)
+    return [Condition(arm, learner, cell["event_fraction"], cell["seed"], eta) for cell in cells]
+
+
+def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
+    """Run the experiment, or go on with it, and return the recording's path.
+
+    Parameters
+    ----------
+    config : Config
+    out : Path
+        The HDF5 file.
+    jobs : int
+        How many lives to simulate at once.
+
+    Returns
+    -------
+    Path
+        `out`; the figure lies beside it.
+    """
+    console = Console()
+    bench = Bench(config)
+    experiment = recording.Experiment.open(
+        out,
+        title="How many hops upstream a rare event reaches, per event frequency",
+        seed=config.seeds[0],
+        config=asdict(config),
+        circuit=bench.circuit.to_json(),
+        script=Path(__file__).read_text(encoding="utf-8"),
+    )
+    if experiment.complete:
+        console.print(f"{out} is complete; delete it, or give another --out, to run again.")
+        return out
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(1)  # lives run beside it
+    if spiking.compiler() is None:
+        console.print(spiking.NO_COMPILER)
+    everyone = learners(config)
+    in_spikes, in_twin = [x for x in everyone if x.spikes], [x for x in everyone if not x.spikes]
+    n_steps = {
+        c.name: bench.n_events(c.arm, c.event_fraction) * float(c.learner.timing.event / c.learner.timing.resolution)
+        for x in everyone
+        for c in [
+            *sweep_conditions(config, x),
+            *result_conditions(config, x, "frozen", 0),
+            *result_conditions(config, x, "learning", 0),
+        ]
+    }
+    with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
+
+        def shown(task: str) -> Callable[[float], None]:
+            row = bar.add_task(task, total=100)
+            return lambda fraction: bar.update(row, completed=int(100 * fraction))
+
+        bench.prepare(shown("pretraining, compiling"), compile_model=True)
+
+        def in_one_program(conditions: Sequence[Condition], label: str) -> None:
+            missing = [c for c in conditions if not experiment.has(c.name)]
+            if missing:
+                for condition, lived in zip(missing, bench.live_in_twin(missing, shown(label)), strict=True):
+                    experiment.add(condition.name, lived)
+
+        def one_by_one(conditions: Sequence[Condition], label: str) -> None:
+            missing = [c for c in conditions if not experiment.has(c.name)]
+            row = bar.add_task(label, total=int(sum(n_steps[c.name] for c in conditions)))
+            bar.advance(row, sum(n_steps[c.name] for c in conditions if experiment.has(c.name)))
+
+            def work(condition: Condition) -> None:
+                experiment.add(condition.name, bench.live_in_spikes(condition))
+
+            sweep.run_all(
+                missing, work, executor, done=lambda c: bar.advance(row, n_steps[c.name]), stop=spiking.end_lives
+            )
+
+        in_one_program([c for x in in_twin for c in sweep_conditions(config, x)], "backprop: learning rates")
+        eta = {x.name: chosen_rate(config, experiment, x) for x in in_twin}
+        learning = [c for x in in_twin for c in result_conditions(config, x, "learning", eta[x.name])]
+        in_one_program(learning, "backprop: learning")
+        for fraction in config.event_fractions:
+            frozen = [c for x in in_twin for c in result_conditions(config, x, "frozen", 0.0)]
+            in_one_program([c for c in frozen if c.event_fraction == fraction], f"backprop: frozen, {fraction:g}")
+        one_by_one([c for x in in_spikes for c in sweep_conditions(config, x)], "spikes: learning rates")
+        eta = {x.name: chosen_rate(config, experiment, x) for x in in_spikes}
+        frozen = [c for x in in_spikes for c in result_conditions(config, x, "frozen", 0.0)]
+        one_by_one(frozen, "spikes: frozen")
+        learning = [c for x in in_spikes for c in result_conditions(config, x, "learning", eta[x.name])]
+        one_by_one(learning, "spikes: learning")
+    experiment.finish(*summarise(config, experiment, bench.n_fixed()))
+    return out
+
+
+def show(path: Path) -> None:
+    """Print the table and draw the figure."""
+    done = recording.read(path)
+    summary = done.summary
+    table = Table(title=f"Hops reached upstream: mean over {len(summary.seed)} seeds [95 % interval]")
+    table.add_column("learner")
+    table.add_column("arm")
+    for fraction in summary.event_fraction:
+        table.add_column(f"{fraction:g}", justify="right")
+    for i, name in enumerate(summary.learner):
+        for arm, variable in (("frozen", "error_signal_reach"), ("learning", "reach"), ("", "accuracy_rare_final")):
+            reached = summary.variable(variable).values[i, :, 0]
+            low, high = reach.interval(reached)
+            cells = [f"{m:.2g} [{a:.2g}, {b:.2g}]" for m, a, b in zip(reached.mean(-1), low, high, strict=True)]
+            table.add_row(name if arm == "frozen" else "", arm or "accuracy on the rare digit", *cells)
+    console = Console()
+    console.print(table)
+    for figure, suffix in ((plots.reach_figure(done), ""), (plots.front_figure(done), "-front")):
+        for written in plots.save(figure, path.with_name(f"{path.stem}{suffix}")):
+            console.print(f"wrote {written}")
+    console.print(f"wrote {path}; look into it with: bioplastic inspect {path}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="two fractions, one seed, a minute")
+    size.add_argument("--full", action="store_true", help="five fractions, ten seeds, an hour")
+    parser.add_argument("--hops", type=int, help=f"length of the chain (default {chain.N_HOPS})")
+    parser.add_argument("--seeds", type=int, help="number of seeds")
+    parser.add_argument("--out", type=Path, help="HDF5 file (default data/runs/reach_vs_frequency[-quick|-full].h5)")
+    parser.add_argument("--jobs", type=int, default=2, help="lives to simulate at once (default 2)")
+    options = parser.parse_args(argv)
+    config, name = Config(), "reach_vs_frequency"
+    if options.quick:
+        config, name = QUICK, f"{name}-quick"
+    elif options.full:
+        config, name = FULL, f"{name}-full"
+    for option, low in (("hops", 2), ("seeds", 1), ("jobs", 1)):
+        given = getattr(options, option)
+        if given is not None and given < low:
+            parser.error(f"--{option} {given}: give {low} or more.")
+    if options.hops is not None:
+        config = replace(config, n_hops=options.hops)
+    if options.seeds is not None:
+        config = replace(config, seeds=tuple(range(options.seeds)))
+    out = options.out or Path("data", "runs", f"{name}.h5")
+    try:
+        show(run(config, out, jobs=options.jobs))
+    except recording.RecordingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"Interrupted. What is done is kept beside {out}; the same command goes on from there.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
