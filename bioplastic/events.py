@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
@@ -156,6 +156,17 @@ class Schedule:
     def n_occurrences(self) -> int:
         """Number of rare events."""
         return int(self.rare.sum())
+
+    def check(self, task: Task, snapshots: Sequence[int] = ()) -> None:
+        """Raise `ScheduleError` unless the task has all its stimuli and outcomes, and it all events to look after."""
+        for name, lowest, n in (("stimulus", 0, len(task.stimuli)), ("outcome", OWN_PREDICTION, len(task.outcomes))):
+            bad = [int(k) for k in getattr(self, name) if not lowest <= k < n]
+            if bad:
+                raise ScheduleError(f"{name} = {bad[0]}, but the task has {n}: give an index from 0 to {n - 1}.")
+        if any(not 0 <= k < len(self) for k in snapshots) or list(snapshots) != sorted(set(snapshots)):
+            raise ScheduleError(
+                f"snapshots = {list(snapshots)}; give different events, 0 to {len(self) - 1}, in rising order."
+            )
 
     def sham(self) -> Schedule:
         """Same stimuli, but the rare event's outcome is the one that the network itself predicts."""

@@ -150,6 +150,12 @@ RUN_VARIABLES: dict[str, Variable] = {
     "accuracy_rare_final": Variable((), "1", "accuracy on the rare event after the run"),
     "accuracy_background_initial": Variable((), "1", "accuracy on the background before the run"),
     "accuracy_background_final": Variable((), "1", "accuracy on the background after the run"),
+    "error_rare_initial": Variable((), "1", "held-out error on the rare event before the run, in the rate network"),
+    "error_rare_final": Variable((), "1", "held-out error on the rare event after the run, in the rate network"),
+    "error_background_initial": Variable(
+        (), "1", "held-out error on the background before the run, in the rate network"
+    ),
+    "error_background_final": Variable((), "1", "held-out error on the background after the run, in the rate network"),
 }
 """Variables of ``/runs/<run>``. A new one also needs a field of `Run` of the same name."""
 
@@ -212,6 +218,18 @@ SUMMARY_VARIABLES: dict[str, Variable] = {
     "accuracy_rare_final": Variable(_CONDITION, "1", "accuracy on the rare event after the run"),
     "accuracy_background_initial": Variable(_CONDITION, "1", "accuracy on the background before the run"),
     "accuracy_background_final": Variable(_CONDITION, "1", "accuracy on the background after the run"),
+    "error_rare_initial": Variable(
+        _CONDITION, "1", "held-out error on the rare event before the run, in the rate network"
+    ),
+    "error_rare_final": Variable(
+        _CONDITION, "1", "held-out error on the rare event after the run, in the rate network"
+    ),
+    "error_background_initial": Variable(
+        _CONDITION, "1", "held-out error on the background before the run, in the rate network"
+    ),
+    "error_background_final": Variable(
+        _CONDITION, "1", "held-out error on the background after the run, in the rate network"
+    ),
     "improvement": Variable(_CONDITION, "1", "fraction of the rare event's output error that is gone"),
     "learning_rate": Variable(_CONDITION, "1", "learning rate"),
 }
@@ -362,6 +380,10 @@ class Run:
     accuracy_rare_final: float | None = None
     accuracy_background_initial: float | None = None
     accuracy_background_final: float | None = None
+    error_rare_initial: float | None = None
+    error_rare_final: float | None = None
+    error_background_initial: float | None = None
+    error_background_final: float | None = None
 
     weights: Mapping[str, Weights] = field(default_factory=dict)
     spikes: Mapping[str, Spikes] = field(default_factory=dict)

@@ -264,6 +264,8 @@ def _start_values(
 ) -> dict[tuple[str, str], Any]:
     """Everything that distinguishes one life from another, apart from its schedule: (owner, variable) -> value."""
     weights.check(circuit)
+    if feedback is not None:
+        Weights(feedback, weights.bias).check(circuit)
     is_input = np.concatenate([np.full(p.size, p.role == "input") for p in circuit.populations])
     bias = np.concatenate([weights.bias.get(p.name, np.zeros(p.size)) for p in circuit.populations])
     plastic = np.concatenate([np.full(np.prod(circuit.shape(p)), float(p.plastic)) for p in circuit.projections])
@@ -594,6 +596,7 @@ class Model:
             The compiled program failed.
         """
         spec, circuit = self.spec, self.spec.circuit
+        life.schedule.check(self.task, life.snapshots)
         timeline = lay_out(life.schedule, life.timing)
         step = float(spec.resolution / second)
         if life.timing.resolution != spec.resolution:
@@ -641,11 +644,12 @@ class Model:
     def _check_health(self, found: Mapping[str, np.ndarray]) -> None:
         circuit = self.spec.circuit
         potential = [np.abs(found["V"][circuit.slices[p.name]]).mean() for p in circuit.populations]
+        n_looks = len(found["prediction"]) / sum(p.size for p in circuit.error_sources)
         for population, sick, activity, v in zip(
             circuit.populations, found["sick"], found["activity"], potential, strict=True
         ):
             if sick > 0 or not v < POTENTIAL_LIMIT:
-                when = f"at about {len(found['prediction']) * float(self.spec.resolution / second):.1f} s"
+                when = f"at about {n_looks * float(self.spec.resolution / second):.1f} s"
                 if v < POTENTIAL_LIMIT and activity < SILENT_TRACE:
                     raise ActivityError(
                         f"population {population.name!r} went silent {when}: its cells are driven far below threshold. "

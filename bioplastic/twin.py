@@ -268,6 +268,8 @@ def live(
     if any(len(life.schedule) != n_events for life in lives):
         lengths = sorted({len(life.schedule) for life in lives})
         raise ValueError(f"lives of {lengths} events cannot be lived at once; give all the same number of events.")
+    for life in lives:
+        life.schedule.check(task, life.snapshots)
     networks = Networks.stack([life.weights for life in lives], device)
     stimuli = torch.tensor(task.stimuli, device=device)
     outcomes = torch.tensor(task.outcomes, device=device)
@@ -438,7 +440,7 @@ def pretrained(
         arrays: dict[str, Any] = {f"forward/{name}": w for name, w in weights.forward.items()}
         np.savez(unfinished, **arrays, **{f"bias/{name}": b for name, b in weights.bias.items()})
         os.replace(unfinished, paths[seed])
-    return [_stored(path) for path in paths.values()]
+    return [_stored(paths[seed]) for seed in seeds]
 
 
 def _stored(path: Path) -> Weights:

@@ -36,6 +36,8 @@ from bioplastic.tasks import Task, digits
 
 TUNING_SEED = 999
 """Learning rates are chosen on a network of their own, not on those that give the results."""
+SMALLEST_IMPROVEMENT = 0.05
+"""Fraction of the output error that must be gone before anybody asks which hops it was that did it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Config:
     n_events_frozen : int
         and for at least this many events.
     tuning_fraction : float
-        Event fraction at which the learning rates are chosen.
+        Event fraction at which the learning rates are chosen: high, so that there is something to learn.
     spiking_rates, backprop_rates : tuple of float
         Learning rates to choose from.
     truncation : int
@@ -72,11 +74,11 @@ class Config:
     event_fractions: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     seeds: tuple[int, ...] = (0, 1, 2)
     n_events: int = 300
-    n_occurrences_frozen: int = 6
+    n_occurrences_frozen: int = 8
     n_events_frozen: int = 120
-    tuning_fraction: float = 0.1
-    spiking_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01)
-    backprop_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+    tuning_fraction: float = 0.3
+    spiking_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03)
+    backprop_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
     truncation: int = 3
     attenuation: float = 0.5
     n_probes: int = 50
@@ -87,16 +89,15 @@ FULL = Config(
     seeds=tuple(range(10)),
     n_events=1000,
     spiking_rates=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
-    backprop_rates=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
 )
 QUICK = Config(
     event_fractions=(0.03, 0.3),
-    seeds=(0,),
+    seeds=(0, 1),
     n_events=60,
     n_occurrences_frozen=3,
     n_events_frozen=60,
     spiking_rates=(0.001, 0.003),
-    backprop_rates=(0.01, 0.03),
+    backprop_rates=(0.03, 0.1),
     n_probes=20,
 )
 
@@ -210,13 +211,25 @@ class Bench:
 
     # ------------------------------------------------------------------ measures in the rate network
 
-    def rare_error(self, networks: Sequence[Weights]) -> np.ndarray:
-        """Mean squared error on the held-out rare images, in the rate network, shape (n_networks,)."""
+    def held_out_error(self, networks: Sequence[Weights], stimuli: np.ndarray) -> np.ndarray:
+        """Mean squared error on some held-out images, in the rate network, shape (n_networks,)."""
         from bioplastic import twin  # noqa: PLC0415
 
-        predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[self.rare])
-        wanted = self.task.outcomes[self.task.label[self.rare]]
+        predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[stimuli])
+        wanted = self.task.outcomes[self.task.label[stimuli]]
         return np.square(predicted - wanted).sum(2).mean(1)
+
+    def with_errors(self, run: recording.Run, start: Weights, end: Weights) -> recording.Run:
+        """Fill in the held-out errors before and after a life."""
+        rare = self.held_out_error([start, end], self.rare)
+        background = self.held_out_error([start, end], self.background)
+        return replace(
+            run,
+            error_rare_initial=rare[0],
+            error_rare_final=rare[1],
+            error_background_initial=background[0],
+            error_background_final=background[1],
+        )
 
     def accuracy(self, weights: Weights) -> tuple[float, float]:
         """Accuracy on held-out rare and background images, in the rate network."""
@@ -248,7 +261,7 @@ class Bench:
         Returns
         -------
         downstream, upstream : array, shape (n_hops,)
-            With the changed weights of hops 0 to h, and of hops h and more; NaN if the output did not improve.
+            With the changed weights of hops 0 to h, and of hops h and more; NaN if the output hardly improved.
         """
         hop = {p.name: h for p, h in zip(self.circuit.projections, self.circuit.hops, strict=True)}
         population_hop = self.circuit.population_hops
@@ -262,9 +275,10 @@ class Bench:
         hops = range(self.circuit.n_hops)
         networks = [start, end]
         networks += [mixed(lambda x, h=h: x <= h) for h in hops] + [mixed(lambda x, h=h: x >= h) for h in hops]
-        error = self.rare_error(networks)
+        error = self.held_out_error(networks, self.rare)
         gained = error[0] - error[1]
-        share = (error[0] - error[2:]) / gained if gained > 1e-3 * error[0] else np.full(len(networks) - 2, np.nan)
+        enough = gained > SMALLEST_IMPROVEMENT * error[0]
+        share = (error[0] - error[2:]) / gained if enough else np.full(len(networks) - 2, np.nan)
         return share[: len(hops)], share[len(hops) :]
 
     # ------------------------------------------------------------------ runs
@@ -294,10 +308,16 @@ class Bench:
         return np.square(prediction - self.task.outcomes[schedule.outcome]).sum(1)
 
     def by_occurrence(self, schedule: Schedule, per_event: np.ndarray) -> np.ndarray:
-        """Add up numbers per event from each occurrence to the next, shape (n_occurrences, n_hops)."""
-        since = np.cumsum(schedule.rare)
+        """Add up numbers per event from each occurrence to the next, shape (n_occurrences, n_hops).
+
+        What happens later than a screened cell remembers, `chain.MEMORY` events, can only be noise and is left out.
+        """
+        latest = np.cumsum(schedule.rare)
+        event = np.arange(len(schedule))
+        since = event - np.flatnonzero(schedule.rare)[np.maximum(latest, 1) - 1]
+        counts = (latest > 0) & (since < chain.MEMORY)
         total = np.zeros((schedule.n_occurrences, per_event.shape[1]))
-        np.add.at(total, since[since > 0] - 1, per_event[since > 0])
+        np.add.at(total, latest[counts] - 1, per_event[counts])
         return total
 
     def learned(
@@ -314,7 +334,7 @@ class Bench:
 
         start = self.weights[condition.seed]
         distance = partial(reach.relative_change, self.circuit, start=start.forward)
-        error = self.rare_error([start, *real])
+        error = self.held_out_error([start, *real], self.rare)
         rare = schedule.rare
         gradient = twin.gradient(
             self.circuit,
@@ -329,7 +349,7 @@ class Bench:
         else:
             before, after = self.accuracy(start), self.accuracy(real[-1])
         return replace(
-            run,
+            self.with_errors(run, start, real[-1]),
             snapshot_occurrence=self.snapshots(schedule),
             change=np.array([distance(a.forward, b.forward) for a, b in zip(real, sham, strict=True)]),
             change_floor=np.array([distance(a.forward, b.forward) for a, b in zip(sham2, sham, strict=True)]),
@@ -367,16 +387,13 @@ class Bench:
             spikes = [self.by_occurrence(schedule, one.error_spikes(self.circuit)) for one in lived]
             return replace(run, error_spikes=spikes[0], error_spikes_sham=spikes[1], error_spikes_sham2=spikes[2])
         if condition.role == "sweep":
-            return self._scored(run, self.spiking_accuracy(lived[0].weights))
+            return self.with_errors(run, life.weights, lived[0].weights)
         bias = life.weights.bias
         looks = [
             [Weights(spiking.unflat(self.circuit, row), bias) for row in one.snapshots[:-1]] + [one.weights]
             for one in lived
         ]
         return self.learned(condition, run, schedule, *looks)
-
-    def _scored(self, run: recording.Run, accuracy: tuple[float, float]) -> recording.Run:
-        return replace(run, accuracy_rare_final=accuracy[0], accuracy_background_final=accuracy[1])
 
     def live_in_twin(
         self, conditions: Sequence[Condition], progress: Callable[[float], None]
@@ -403,7 +420,7 @@ class Bench:
                     run, error_spikes=signal[0], error_spikes_sham=signal[1], error_spikes_sham2=signal[1]
                 )
             elif condition.role == "sweep":
-                run = self._scored(run, self.accuracy(real.weights))
+                run = self.with_errors(run, self.weights[condition.seed], real.weights)
             else:
                 # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
                 run = self.learned(condition, run, schedule, real.snapshots, sham.snapshots, sham.snapshots)
@@ -461,6 +478,10 @@ def summarise(config: Config, experiment: recording.Experiment, n_fixed: int) ->
                 "accuracy_rare_final",
                 "accuracy_background_initial",
                 "accuracy_background_final",
+                "error_rare_initial",
+                "error_rare_final",
+                "error_background_initial",
+                "error_background_final",
             ):
                 values[name][here] = [getattr(run, name) for run in learning]
     # At matched improvement: as much as the learner that improves least gets to, at each fraction and for each seed.
@@ -497,9 +518,9 @@ def sweep_conditions(config: Config, learner: Learner) -> list[Condition]:
 
 
 def scores(config: Config, experiment: recording.Experiment, learner: Learner) -> np.ndarray:
-    """Return the balanced accuracy (rare and background count the same) that each learning rate leads to."""
+    """Return minus the held-out error that each learning rate leads to; rare and background count the same."""
     runs = [experiment.run(c.name) for c in sweep_conditions(config, learner)]
-    return np.array([(run.accuracy_rare_final + run.accuracy_background_final) / 2 for run in runs])
+    return np.array([-(run.error_rare_final + run.error_background_final) / 2 for run in runs])
 
 
 def chosen_rate(config: Config, experiment: recording.Experiment, learner: Learner) -> float:

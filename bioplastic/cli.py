@@ -1,0 +1,394 @@
+"""The command ``bioplastic``: what is in a recording, what it says, and its figures."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bioplastic import __version__
+from bioplastic.recording import SUMMARY_VARIABLES, Recording, RecordingError, read
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bioplastic.comparison import Comparison, Condition, Estimate
+
+# matplotlib, rich and SciPy are imported where they are used, so that --help and --version come at once.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process if not given.
+
+    Returns
+    -------
+    int
+        0, or 2 if a file could not be read or written; the reason is on stderr.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+        sys.stdout.flush()
+    except RecordingError as error:
+        print(f"bioplastic: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        # What is still buffered has nowhere to go; without this Python complains when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bioplastic",
+        description="Look at recorded experiments: how many hops upstream a change reaches.",
+    )
+    parser.add_argument("--version", action="version", version=f"bioplastic {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        sub.add_argument("file", metavar="FILE", type=Path, help="the HDF5 file that a script wrote")
+        sub.set_defaults(command=command)
+        return sub
+
+    add("inspect", _inspect, "say what is in a recording, and how it was made")
+    sub = add("compare", _compare, "compare spiking with backprop, hop by hop, and judge the claims")
+    sub.add_argument("--csv", metavar="OUT", type=Path, help="also write every estimate to a CSV file")
+    sub.add_argument("--replay", metavar="NAME", help="the replay condition (default: off)")
+    sub = add("plot", _plot, "draw the figures, as PNG and as PDF")
+    sub.add_argument(
+        "--out", metavar="PATH", type=Path, help="the first figure, without suffix (default: beside FILE)"
+    )
+    sub.add_argument("--replay", metavar="NAME", help="the replay condition (default: off)")
+    return parser
+
+
+# ---------------------------------------------------------------------------------------------------
+# Tables
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # Into a pipe or a file there is no width to fit.
+    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(markup=False, highlight=False, emoji=False, width=None if fits else 170)
+
+
+def _table(title: str, headings: Iterable[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption or None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for k, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if k == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# inspect
+
+
+def _circuit_line(text: str) -> str:
+    """A circuit in one line: the populations of a chain in order, or else what there is of it."""
+    try:
+        circuit = json.loads(text)
+        populations = [(p["role"], p["size"]) for p in circuit["populations"]]
+        n_projections = len(circuit["projections"])
+        names = [p["name"] for p in circuit["populations"]]
+        links = {(p["source"], p["target"]) for p in circuit["projections"]}
+    except (ValueError, KeyError, TypeError):
+        return text if len(text) <= 100 else text[:97] + "..."
+    cells = _count(sum(size for _, size in populations), "cell")
+    if links != set(pairwise(names)):
+        return f"{_count(len(populations), 'population')}, {cells}, {_count(n_projections, 'projection')}"
+    parts = []
+    for (role, size), group in groupby(populations):
+        n = len(list(group))
+        parts.append(f"{n} x {size} {role}" if n > 1 else f"{size} {role}")
+    return f"chain {' -> '.join(parts)} ({cells}, {_count(n_projections, 'projection')})"
+
+
+def _chosen_rates(recording: Recording, learner: str) -> set[float]:
+    """Rates at which the results were obtained."""
+    summary = recording.summary
+    if learner in summary.learner and "learning_rate" in summary.variables:
+        rates = summary.variables["learning_rate"][summary.learner.index(learner)]
+        return {float(rate) for rate in rates.ravel() if not math.isnan(rate)}
+    return set()
+
+
+def _sweep_table(recording: Recording) -> Table | None:
+    sweep = recording.sweep
+    if sweep is None:
+        return None
+    rows = []
+    for learner, rates, scores in zip(sweep.learner, sweep.rate, sweep.score, strict=True):
+        chosen = _chosen_rates(recording, learner)
+        cells = [
+            f"{rate:g}: {score:.3g}{' *' if any(abs(rate - c) <= 1e-9 * abs(c) for c in chosen) else '  '}"
+            for rate, score in zip(rates, scores, strict=True)
+            if not math.isnan(rate)
+        ]
+        rows.append([learner, *cells, *[""] * (len(rates) - len(cells))])
+    headings = ["learner", *["rate: score"] * sweep.rate.shape[1]]
+    return _table(
+        "Learning rates tried",
+        headings,
+        rows,
+        "* the results are given at this rate; a higher score is better",
+    )
+
+
+def _runs_table(recording: Recording) -> Table:
+    kinds = {
+        "frozen": set(recording.find(arm="frozen", role="result")),
+        "learning": set(recording.find(arm="learning", role="result")),
+        "learning rate sweep": set(recording.find(role="sweep")),
+    }
+    rows = []
+    for learner in recording.summary.learner:
+        names = set(recording.find(learner=learner))
+        rows.append([learner, *(str(len(names & kind)) for kind in kinds.values())])
+    return _table(f"Runs: {len(recording.runs)}", ["learner", *kinds], rows)
+
+
+def _measures_table(recording: Recording) -> Table:
+    rows = []
+    for name, values in recording.summary.variables.items():
+        row = SUMMARY_VARIABLES[name]
+        n = sum(not math.isnan(value) for value in values.flat)
+        rows.append([name, ", ".join(row.dims), row.units, f"{n} of {values.size}", row.long_name])
+    table = _table("Summary", ["measure", "axes", "unit", "numbers", "what it is"], rows)
+    for column in (1, 4):
+        table.columns[column].justify = "left"
+    return table
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    recording = read(arguments.file)
+    console = _console()
+    a, summary = recording.attrs, recording.summary
+    versions = ", ".join(f"{name} {version}" for name, version in a.versions.items())
+    facts = {
+        "file": str(recording.path),
+        "title": a.title,
+        "created": a.created,
+        "made with": f"{versions}, Python {a.python}",
+        "on": a.platform,
+        "commit": a.commit or "(not from a checkout)",
+        "seed": str(a.seed),
+        "circuit": _circuit_line(a.circuit),
+        "learners": "; ".join(summary.learner),
+        "event fractions": ", ".join(f"{fraction:g}" for fraction in summary.event_fraction),
+        "replay": ", ".join(summary.replay),
+        "seeds": ", ".join(str(seed) for seed in summary.seed),
+        "hops": f"{summary.hop[0]} to {summary.hop[-1]}" if len(summary.hop) else "none",
+    }
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        grid.add_row(name, value)
+    console.print(grid)
+    console.print()
+    settings = [[str(name), json.dumps(value, ensure_ascii=False)] for name, value in a.config.items()]
+    table = _table("Settings", ["setting", "value"], settings)
+    table.columns[1].justify = "left"
+    console.print(table, "")
+    console.print(_runs_table(recording), "")
+    if (sweep := _sweep_table(recording)) is not None:
+        console.print(sweep, "")
+    console.print(_measures_table(recording))
+
+
+# ---------------------------------------------------------------------------------------------------
+# compare
+
+_SCALARS = {
+    "error_signal_reach": "reach, frozen",
+    "reach": "reach, learning",
+    "reach_fixed": "at fixed occurrences",
+    "reach_matched": "at matched improvement",
+    "screening_length": "screening length",
+    "improvement": "improvement",
+    "rare_gained": "rare gained",
+    "background_lost": "background lost",
+}
+_BY_HOP = ("change", "error_signal", "arrival", "alignment", "functional_downstream", "functional_upstream")
+
+
+def _cell(one: Estimate, n_seeds: int, narrow: bool) -> str:
+    text = str(one)
+    if 0 < one.n < n_seeds:  # such as an arrival at a hop that some seeds never reach
+        text += f" ({one.n}/{n_seeds})"
+    return text.replace(" [", "\n[").replace(" (", "\n(") if narrow else text
+
+
+def _scalar_table(comparison: Comparison, fraction: float) -> Table:
+    rows = []
+    for learner in comparison.learner:
+        condition = comparison.condition(learner, fraction)
+        cells = [_cell(getattr(condition, name), comparison.n_seeds, narrow=True) for name in _SCALARS]
+        rows.append([learner, *cells])
+    return _table(
+        f"Event fraction {fraction:g}",
+        ["learner", *_SCALARS.values()],
+        rows,
+        "reach and screening length in hops (reach -1: none), the rest in shares of 1",
+    )
+
+
+def _hop_cell(condition: Condition, name: str, k: int, n_seeds: int, narrow: bool) -> str:
+    one = getattr(condition, name)[k]
+    below = name == "change" and one.n and not one.mean > condition.change_floor[k].mean
+    return _cell(one, n_seeds, narrow) + (" †" if below and condition.change_floor[k].n else "")
+
+
+def _hop_table(comparison: Comparison, fraction: float, name: str, narrow: bool) -> Table:
+    from bioplastic.comparison import LONG_NAMES
+
+    conditions = [comparison.condition(learner, fraction) for learner in comparison.learner]
+    rows = [
+        [str(hop), *(_hop_cell(c, name, k, comparison.n_seeds, narrow) for c in conditions)]
+        for k, hop in enumerate(comparison.hop)
+    ]
+    long_name = LONG_NAMES[name]
+    title = f"{long_name[0].upper()}{long_name[1:]}; event fraction {fraction:g}"
+    caption = "† not above the sham floor" if name == "change" else ""
+    return _table(title, ["hop", *comparison.learner], rows, caption)
+
+
+def _verdict_tables(comparison: Comparison) -> list[Table]:
+    tables = []
+    for claim, verdicts in groupby(comparison.verdicts, key=lambda verdict: verdict.claim):
+        rows = []
+        group = list(verdicts)
+        for v in group:
+            fraction = "all" if v.event_fraction is None else f"{v.event_fraction:g}"
+            rows.append([v.learner, v.arm, fraction, str(v.value), str(v.value.n), v.outcome, v.note])
+        headings = ["learner", "weights", "event fraction", "estimate [95 %]", "seeds", "verdict", ""]
+        table = _table(f'"{claim}"', headings, rows, f"estimate: {group[0].quantity}")
+        for column in (5, 6):
+            table.columns[column].justify = "left"
+        table.columns[5].no_wrap = True
+        tables.append(table)
+    return tables
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    recording = read(arguments.file)
+    if arguments.csv is not None and arguments.csv.resolve() == recording.path.resolve():
+        raise RecordingError(f"{arguments.csv} is the recording itself: give another path to --csv.")
+
+    from bioplastic.comparison import MARGIN, compare
+
+    comparison = compare(recording.summary, replay=arguments.replay)
+    console = _console()
+    narrow = console.width < 150
+    seeds = _count(comparison.n_seeds, "seed")
+    console.print(
+        f"{recording.attrs.title} ({recording.path})\n"
+        f"Means over {seeds} with 95 % bootstrap intervals; replay: {comparison.replay}.\n"
+    )
+    for fraction in comparison.event_fraction:
+        console.print(_scalar_table(comparison, fraction), "")
+        for name in _BY_HOP:
+            if any(
+                one.n
+                for learner in comparison.learner
+                for one in _by_hop(comparison, learner, fraction, name)
+            ):
+                console.print(_hop_table(comparison, fraction, name, narrow), "")
+    console.print("Verdicts\n", style="bold")
+    for table in _verdict_tables(comparison):
+        console.print(table, "")
+    console.print(
+        "A difference is supported if its interval lies above 0, and refuted if it lies below, or holds 0 and "
+        f"stays within {MARGIN:g} hops of it. Differences are paired by seed; intervals are not adjusted for "
+        "their number."
+    )
+    if comparison.n_seeds < 5:
+        console.print(
+            f"From {seeds} a bootstrap interval is too narrow: it describes the seeds at hand more than it tells "
+            "of others."
+        )
+    if arguments.csv is not None:
+        _write_csv(arguments.csv, comparison)
+        console.print(f"\n{arguments.csv}", soft_wrap=True)
+
+
+def _by_hop(comparison: Comparison, learner: str, fraction: float, name: str) -> tuple[Estimate, ...]:
+    by_hop: tuple[Estimate, ...] = getattr(comparison.condition(learner, fraction), name)
+    return by_hop
+
+
+def _write_csv(path: Path, comparison: Comparison) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(comparison.rows())
+    try:
+        path.write_text(text.getvalue(), encoding="utf-8")
+    except OSError as error:
+        raise RecordingError(f"{path} could not be written ({error.strerror}): give another path.") from error
+
+
+# ---------------------------------------------------------------------------------------------------
+# plot
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    recording = read(arguments.file)
+
+    from bioplastic import plots
+
+    # Only the suffix of a recording: the dot of run.v2 is part of the name.
+    path = recording.path
+    out: Path = arguments.out or (path.with_suffix("") if path.suffix in (".h5", ".hdf5") else path)
+    if out.is_dir():
+        out = out / path.stem
+    if out.suffix.lower() in (".png", ".pdf"):
+        out = out.with_suffix("")
+    for written in plots.save(plots.reach_figure(recording, replay=arguments.replay), out):
+        print(written)
+    try:
+        front = plots.front_figure(recording, replay=arguments.replay)
+    except RecordingError as error:
+        if recording.find(arm="learning", role="result"):
+            raise
+        print(f"bioplastic: no second figure: {error}", file=sys.stderr)
+        return
+    for written in plots.save(front, out.with_name(f"{out.name}-front")):
+        print(written)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,617 @@
+"""Figures of a recording, for a page 180 mm wide; readable in grey and without colour vision."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
+
+from bioplastic import reach
+from bioplastic.comparison import replay_index, values_of
+from bioplastic.recording import Recording, RecordingError, Summary
+
+MM = 1 / 25.4
+WIDTH = 180 * MM
+GREY = "0.45"
+ZERO = "0.92"
+
+FLOAT = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a learner is drawn."""
+
+    color: str
+    marker: str
+    line: Literal["-"] | tuple[int, tuple[float, ...]]
+
+
+# Dark to light in steps that survive a grey printer: blue for spikes, red to yellow for backprop.
+_STYLES = {
+    "error relay": Style("#14148c", "o", "-"),
+    "error relay, unscreened": Style("#2b7fce", "s", (0, (5, 1.5))),
+    "backprop": Style("#a3260f", "D", (0, (1, 0.9))),
+    "backprop, truncated": Style("#e07b2a", "^", (0, (5, 1.2, 1, 1.2))),
+    "backprop, falling rate": Style("#e0b000", "X", (0, (3, 1, 1, 1, 1, 1))),
+}
+_OTHERS = (
+    Style("#000000", "v", "-"),
+    Style("#5a2a82", "P", (0, (5, 1.5))),
+    Style("#2e7d4f", "<", (0, (1, 0.9))),
+    Style("#8aa63a", ">", (0, (5, 1.2, 1, 1.2))),
+    Style("#b0b0b0", "p", (0, (3, 1, 1, 1, 1, 1))),
+)
+
+_RC = {
+    "font.size": 7,
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4,
+    "hatch.linewidth": 0.4,
+    "mathtext.default": "regular",
+}
+
+
+def styles(learners: tuple[str, ...]) -> tuple[Style, ...]:
+    """How each learner is drawn: the known ones always alike, others in turn.
+
+    Parameters
+    ----------
+    learners : tuple of str
+
+    Returns
+    -------
+    tuple of Style
+    """
+    unknown = [learner for learner in learners if learner not in _STYLES]
+    return tuple(
+        _STYLES[learner] if learner in _STYLES else _OTHERS[unknown.index(learner) % len(_OTHERS)]
+        for learner in learners
+    )
+
+
+@contextmanager
+def _page(height_mm: float) -> Iterator[Figure]:
+    """Begin an empty figure of the page's width; what is drawn within has the page's fonts."""
+    with style.context(["default", _RC]):
+        figure = Figure(figsize=(WIDTH, height_mm * MM))
+        figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+        yield figure
+    for axes in figure.axes:  # ticks are made when the figure is drawn, with the settings of that moment
+        axes.tick_params(labelsize=7, width=0.6)
+
+
+def _letter(axes: Axes, letter: str) -> None:
+    axes.set_label(letter)
+    # Above the upper left corner, as far out as the tick labels reach.
+    at = axes.transAxes + ScaledTranslation(-22 / 72, 3 / 72, axes.get_figure().dpi_scale_trans)  # type: ignore[union-attr]
+    axes.text(0, 1, letter, transform=at, fontsize=9, fontweight="bold", ha="left", va="bottom")
+
+
+def _heading(axes: Axes, text: str) -> None:
+    axes.text(1, 1, text, transform=axes.transAxes, ha="right", va="bottom", color="0.25")
+
+
+def _not_measured(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def _note(figure: Figure, text: str) -> None:
+    figure.supxlabel("\n".join(textwrap.wrap(text, 150)), fontsize=6, x=0.01, ha="left", color="0.25")
+
+
+def _mean(values: FLOAT, axis: int) -> FLOAT:
+    """Mean of what is there; NaN where nothing is."""
+    present = ~np.isnan(values)
+    total, count = np.where(present, values, 0).sum(axis), present.sum(axis)
+    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+
+
+def _seeds(n: int) -> str:
+    if n == 1:
+        return "1 seed, and therefore no interval"
+    return f"Mean over {n} seeds; bars and bands: 95 % bootstrap interval over seeds"
+
+
+# ---------------------------------------------------------------------------------------------------
+# Reach
+
+
+def _reach_panel(axes: Axes, summary: Summary, name: str, replay: int) -> None:
+    """Reach against event frequency."""
+    fraction, last = np.asarray(summary.event_fraction, float), len(summary.hop) - 1
+    values = values_of(summary, name, replay)
+    gaps = np.diff(np.sort(np.log10(fraction)))
+    step = 0.13 * min(gaps.min() if len(gaps) else 0.5, 0.5)
+    order = np.argsort(fraction)
+    n = len(summary.learner)
+    axes.axhline(last, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=0)
+    for i, look in enumerate(styles(summary.learner)):
+        x = fraction * 10 ** (step * (i - (n - 1) / 2))
+        mean, (low, high) = _mean(values[i], -1), reach.interval(values[i])
+        (line,) = axes.plot(
+            x[order],
+            mean[order],
+            color=look.color,
+            linestyle=look.line,
+            marker=look.marker,
+            label=summary.learner[i],
+            zorder=3 + (n - i) / n,
+        )
+        line.set_gid("mean")
+        axes.vlines(x, low, high, color=look.color, linewidth=0.9, zorder=2)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(fraction.tolist()))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    edge = 10 ** (0.35 * min(gaps.min() if len(gaps) else 0.5, 0.6))
+    axes.set_xlim(fraction.min() / edge, fraction.max() * edge)
+    axes.set_xlabel("event frequency (fraction of all events)")
+    every = max(1, round(last / 6))
+    ticks = [hop for hop in range(0, last + 1, every) if hop == last or last - hop >= every] + [last]
+    axes.set_yticks([-1, *dict.fromkeys(ticks)], ["none", *map(str, dict.fromkeys(ticks))])
+    axes.set_ylim(-1.5, last + 0.7)
+    if np.isnan(values).all():
+        _not_measured(axes)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Profiles by hop
+
+
+def _shifted(hop: FLOAT, i: int, n: int) -> FLOAT:
+    return hop + 0.12 * (i - (n - 1) / 2)
+
+
+def _hop_axis(axes: Axes, hop: FLOAT) -> None:
+    every = max(1, round(len(hop) / 7))
+    axes.set_xticks(hop[::every], [f"{h:g}" for h in hop[::every]])
+    axes.set_xlim(hop[0] - 0.6, hop[-1] + 0.6)
+    axes.set_xlabel("hops upstream")
+
+
+@dataclass(frozen=True)
+class _LogRange:
+    """A log axis with a row for exact zeros below it."""
+
+    bottom: float
+    top: float
+
+    @classmethod
+    def of(cls, means: FLOAT) -> _LogRange:
+        positive = means[np.isfinite(means) & (means > 0)]
+        if not positive.size:
+            return cls(1e-3, 1.0)
+        # A little below the smallest, so that its symbol does not stand on the edge.
+        return cls(10 ** np.floor(np.log10(positive.min() / 1.3)), positive.max() * 2)
+
+    @property
+    def row(self) -> float:
+        """Height of the row, as a factor."""
+        return float((self.top / self.bottom) ** 0.13)
+
+    @property
+    def zero(self) -> float:
+        return self.bottom / self.row**0.5
+
+    def draw(self, axes: Axes) -> None:
+        axes.set_yscale("log")
+        axes.set_ylim(self.bottom / self.row, self.top)
+        axes.axhspan(self.bottom / self.row, self.bottom, color=ZERO, linewidth=0, zorder=0)
+        decades = np.arange(np.log10(self.bottom).round(), np.floor(np.log10(self.top)) + 1)
+        shown = decades[:: max(1, round(len(decades) / 6))]
+        axes.set_yticks([self.zero, *10**shown], ["0", *(f"$10^{{{d:.0f}}}$" for d in shown)])
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _change_panel(axes: Axes, summary: Summary, replay: int, fraction: int, span: _LogRange) -> None:
+    """Change by hop; open symbols where it is not above the sham floor."""
+    hop = np.asarray(summary.hop, float)
+    change = values_of(summary, "change", replay)[:, fraction]
+    floor = _mean(values_of(summary, "change_floor", replay)[:, fraction], 1)
+    span.draw(axes)
+    n = len(summary.learner)
+    for i, look in enumerate(styles(summary.learner)):
+        x, mean, (low, high) = _shifted(hop, i, n), _mean(change[i], 0), reach.interval(change[i], axis=0)
+        positive = mean > 0
+        where = np.where(positive, mean, np.nan)
+        color, order = look.color, 3 + (n - i) / n
+        axes.plot(x, where, color=color, linestyle=look.line, zorder=order, label=summary.learner[i])[
+            0
+        ].set_gid("mean")
+        lower, upper = (np.where(positive, np.maximum(end, span.zero), np.nan) for end in (low, high))
+        axes.fill_between(x, lower, upper, color=color, alpha=0.18, linewidth=0, zorder=1)
+        height = np.where(mean == 0, span.zero, where)
+        for above, face in (
+            (mean > np.nan_to_num(floor[i]), color),
+            (mean <= np.nan_to_num(floor[i]), "white"),
+        ):
+            axes.plot(
+                x[above],
+                height[above],
+                linestyle="none",
+                marker=look.marker,
+                color=color,
+                markerfacecolor=face,
+                markeredgewidth=0.8,
+                zorder=order,
+            )[0].set_gid("above" if face == color else "below")
+    _hop_axis(axes, hop)
+    _heading(axes, f"event frequency {summary.event_fraction[fraction]:g}")
+    if np.isnan(change).all():
+        _not_measured(axes)
+
+
+def _profile_panel(axes: Axes, summary: Summary, name: str, replay: int, fraction: int) -> None:
+    """A measure by hop on a linear axis, with what lies far outside shown at the edge."""
+    hop = np.asarray(summary.hop, float)
+    values = values_of(summary, name, replay)[:, fraction]
+    n = len(summary.learner)
+    means = _mean(values, 1)
+    least, most = (f(means, initial=v, where=np.isfinite(means)) for f, v in ((np.min, 0.0), (np.max, 1.0)))
+    bottom, top = max(least, -1.0), min(most, 2.0)
+    margin = 0.06 * (top - bottom)
+    axes.set_ylim(bottom - margin, top + margin)
+    for level in (0, 1):
+        axes.axhline(level, color="0.8", linewidth=0.6, zorder=0)
+    for i, look in enumerate(styles(summary.learner)):
+        x, (low, high) = _shifted(hop, i, n), reach.interval(values[i], axis=0)
+        order = 3 + (n - i) / n
+        axes.plot(
+            x,
+            means[i],
+            color=look.color,
+            linestyle=look.line,
+            marker=look.marker,
+            zorder=order,
+            label=summary.learner[i],
+        )[0].set_gid("mean")
+        axes.fill_between(x, low, high, color=look.color, alpha=0.18, linewidth=0, zorder=1)
+        for outside, edge, marker in (
+            (means[i] > 2, top + margin, r"$\uparrow$"),
+            (means[i] < -1, bottom - margin, r"$\downarrow$"),
+        ):
+            if outside.any():  # an empty line outside the axes would upset the layout
+                axes.plot(
+                    x[outside],
+                    np.full(outside.sum(), edge),
+                    linestyle="none",
+                    marker=marker,
+                    markersize=6,
+                    color=look.color,
+                    clip_on=False,
+                    zorder=9,
+                )
+    _hop_axis(axes, hop)
+    _heading(axes, f"event frequency {summary.event_fraction[fraction]:g}")
+    if np.isnan(values).all():
+        _not_measured(axes)
+
+
+def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -> Figure:
+    """Draw how far upstream a rare event reaches, for every learner.
+
+    Parameters
+    ----------
+    recording : Recording or Summary
+    replay : str, optional
+        The replay condition; ``"off"`` if not given.
+
+    Returns
+    -------
+    Figure
+        a, b: reach against event frequency, of the error signal (weights frozen) and of change (weights
+        learning). c: change by hop at the lowest and the highest event frequency, exact zeros in a row of
+        their own, open symbols where it is not above the sham floor. d: cosine of the change to the backprop
+        gradient. e: share of the improvement that the changed weights of the first hops keep.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such replay condition, or the summary is empty.
+    """
+    summary = recording if isinstance(recording, Summary) else recording.summary
+    if 0 in (len(summary.learner), len(summary.event_fraction), len(summary.seed), len(summary.hop)):
+        raise RecordingError("the summary has no condition: there is nothing to plot.")
+    index = replay_index(summary, replay)
+    order = np.argsort(summary.event_fraction)
+    ends = list(dict.fromkeys((int(order[0]), int(order[-1]))))
+    with _page(205) as figure:
+        grid = figure.add_gridspec(3, 2, height_ratios=(1, 1.1, 1))
+        a, b = (figure.add_subplot(grid[0, k]) for k in (0, 1))
+        _reach_panel(a, summary, "error_signal_reach", index)
+        _reach_panel(b, summary, "reach", index)
+        a.set_ylabel("reach of the error signal,\nweights frozen (hops upstream)")
+        b.set_ylabel("reach of change,\nweights learning (hops upstream)")
+        span = _LogRange.of(_mean(values_of(summary, "change", index), 2)[:, ends])
+        first: Axes | None = None
+        for k, fraction in enumerate(ends):
+            # One event frequency alone gets the whole row.
+            c = figure.add_subplot(grid[1, k] if len(ends) > 1 else grid[1, :], sharey=first)
+            _change_panel(c, summary, index, fraction, span)
+            if first is None:
+                c.set_ylabel("relative change of the weights\nagainst the sham run (1)")
+                first = c
+            else:
+                c.tick_params(labelleft=False)
+        assert first is not None
+        d, e = (figure.add_subplot(grid[2, k]) for k in (0, 1))
+        _profile_panel(d, summary, "alignment", index, ends[-1])
+        _profile_panel(e, summary, "functional_downstream", index, ends[-1])
+        d.set_ylabel("cosine of the change\nto the backprop gradient (1)")
+        e.set_ylabel("share of the improvement\nkept by hops 0 to this one (1)")
+        for axes, letter in zip((a, b, first, d, e), "abcde", strict=True):
+            _letter(axes, letter)
+        handles = [
+            Line2D([], [], color=s.color, linestyle=s.line, marker=s.marker, label=learner)
+            for learner, s in zip(summary.learner, styles(summary.learner), strict=True)
+        ]
+        hollow = Line2D(
+            [],
+            [],
+            color=GREY,
+            linestyle="none",
+            marker="o",
+            markerfacecolor="white",
+            label="not above sham floor",
+        )
+        line = Line2D(
+            [], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), label="last hop of the circuit"
+        )
+        zero = Patch(facecolor=ZERO, edgecolor="none", label="row of exact zeros")
+        figure.legend(
+            handles=[*handles, hollow, zero, line], loc="outside upper center", ncols=4, handlelength=3.4
+        )
+        replayed = "" if len(summary.replay) == 1 else f" Replay: {summary.replay[index]}."
+        _note(
+            figure,
+            f"{_seeds(len(summary.seed))}. Learners are shifted sideways, so that those that coincide stay "
+            "visible. d: no symbol where nothing changed, as no change has no direction. "
+            f"d, e: values above 2 or below −1 are arrows at the edge.{replayed}",
+        )
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------
+# The front
+
+
+@dataclass(frozen=True, eq=False)
+class _Front:
+    """Change of one learner, mean over seeds."""
+
+    occurrence: FLOAT
+    change: FLOAT  # (snapshot, hop)
+    floor: FLOAT  # (snapshot, hop)
+    n: int
+
+
+def _front(recording: Recording, learner: str, fraction: float, replay: str) -> _Front | None:
+    names = recording.find(
+        arm="learning", role="result", learner=learner, event_fraction=float(fraction), replay=replay
+    )
+    runs = [run for run in (recording.runs[name] for name in names) if run.change is not None]
+    seen = [run.snapshot_occurrence for run in runs if run.snapshot_occurrence is not None]
+    if not runs or len(seen) != len(runs):
+        return None
+    # Lives that differ in length have only these in common. A log axis has no place for occurrence 0.
+    shared = [o for o in seen[0].tolist() if o > 0 and all(o in other for other in seen)]
+    if not shared:
+        return None
+    rows = [[other.tolist().index(o) for o in shared] for other in seen]
+    change = np.array(
+        [run.change[row] for run, row in zip(runs, rows, strict=True) if run.change is not None]
+    )
+    floor = np.array(
+        [
+            np.zeros_like(run.change[row]) if run.change_floor is None else run.change_floor[row]
+            for run, row in zip(runs, rows, strict=True)
+            if run.change is not None
+        ]
+    )
+    return _Front(np.array(shared, float), _mean(change, 0), reach.spread(floor), len(runs))
+
+
+def _edges(occurrence: FLOAT) -> FLOAT:
+    """Edges of the columns: halfway between neighbours on a log axis."""
+    if len(occurrence) == 1:
+        return occurrence[0] * np.array([0.7, 1.4])
+    middle = np.sqrt(occurrence[1:] * occurrence[:-1])
+    return np.concatenate([[occurrence[0] ** 2 / middle[0]], middle, [occurrence[-1] ** 2 / middle[-1]]])
+
+
+def _occurrence_ticks(occurrence: FLOAT) -> list[float]:
+    """The first and the last, and between them those that stand far enough apart."""
+    ticks = [occurrence[0]]
+    apart = max((occurrence[-1] / occurrence[0]) ** (1 / 6), 1.01)
+    for o in occurrence[1:-1]:
+        if o / ticks[-1] >= apart and occurrence[-1] / o >= apart:
+            ticks.append(o)
+    return [float(o) for o in dict.fromkeys([*ticks, occurrence[-1]])]
+
+
+def front_figure(recording: Recording, *, replay: str | None = None) -> Figure:
+    """Draw how the change moves upstream, occurrence by occurrence, at the highest event frequency.
+
+    Parameters
+    ----------
+    recording : Recording
+    replay : str, optional
+        The replay condition; ``"off"`` if not given.
+
+    Returns
+    -------
+    Figure
+        One panel for each learner: change against the sham run, mean over seeds, by hop (y) and occurrence
+        (x).
+        Grey where it is exactly zero, hatched where it is not above the sham floor.
+
+    Raises
+    ------
+    RecordingError
+        If no run holds its change by occurrence.
+    """
+    summary = recording.summary
+    if not len(summary.event_fraction) or not summary.replay:
+        raise RecordingError(f"{recording.path} has no condition: there is nothing to plot.")
+    index, fraction = replay_index(summary, replay), float(np.max(summary.event_fraction))
+    fronts = [_front(recording, learner, fraction, summary.replay[index]) for learner in summary.learner]
+    there = [front for front in fronts if front is not None]
+    if not there:
+        raise RecordingError(
+            f"{recording.path} has no run with its change by occurrence at event fraction {fraction:g}: "
+            "there is no front to plot."
+        )
+    positive = np.concatenate([front.change[front.change > 0] for front in there])
+    low, high = (positive.min(), positive.max()) if positive.size else (1e-3, 1.0)
+    norm = LogNorm(low, high if high > low else low * 10)
+    # The light end of the map is cut off, so that small changes stand out against exact zeros, in grey too.
+    cmap = mpl.colors.ListedColormap(mpl.colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
+    columns = 3
+    rows = -(-(len(fronts) + 1) // columns)
+    hop = np.asarray(summary.hop, float)
+    with _page(16 + 58 * rows) as figure:
+        grid = figure.add_gridspec(rows, columns)
+        panels = []
+        for k, (learner, front) in enumerate(zip(summary.learner, fronts, strict=True)):
+            axes = figure.add_subplot(grid[divmod(k, columns)])
+            panels.append(axes)
+            _letter(axes, "abcdefghijklmnopqrstuvwxyz"[k % 26])
+            _heading(axes, learner)
+            axes.set_ylim(hop[0] - 0.5, hop[-1] + 0.5)
+            every = max(1, round(len(hop) / 6))
+            axes.set_yticks(hop[::every], [f"{h:g}" for h in hop[::every]])
+            if k % columns == 0:
+                axes.set_ylabel("hops upstream")
+            axes.set_xlabel("occurrence of the rare event")
+            if front is None:
+                axes.set_xticks([])
+                _not_measured(axes)
+                continue
+            _front_panel(axes, front, hop, norm, cmap)
+        aside = figure.add_subplot(grid[divmod(len(fronts), columns)])
+        aside.set_axis_off()
+        aside.legend(
+            handles=[
+                Patch(facecolor=ZERO, edgecolor="none", label="exactly zero"),
+                Patch(
+                    facecolor="white",
+                    edgecolor="0.2",
+                    hatch="////",
+                    linewidth=0,
+                    label="not above sham floor",
+                ),
+            ],
+            loc="lower center",
+            handlelength=2.4,
+            handleheight=1.2,
+        )
+        bar = aside.inset_axes((0.04, 0.62, 0.92, 0.07))
+        mappable = mpl.cm.ScalarMappable(norm, cmap)
+        figure.colorbar(
+            mappable,
+            cax=bar,
+            orientation="horizontal",
+            label="relative change of the weights\nagainst the sham run (1)",
+        )
+        counts = sorted({front.n for front in there})
+        n = f"{counts[0]} seed{'' if counts[0] == 1 else 's'}"
+        if len(counts) > 1:
+            n = f"{counts[0]} to {counts[-1]} seeds"
+        _note(
+            figure,
+            f"Mean over {n}, event frequency {fraction:g}. "
+            "Each column is a look at the weights after that occurrence; it extends halfway to the next.",
+        )
+    return figure
+
+
+def _front_panel(axes: Axes, front: _Front, hop: FLOAT, norm: LogNorm, cmap: mpl.colors.Colormap) -> None:
+    x, y = _edges(front.occurrence), np.append(hop - 0.5, hop[-1] + 0.5)
+    change = front.change.T
+    zero = np.ma.masked_where(change != 0, np.ones_like(change))
+    axes.pcolormesh(x, y, zero, cmap=mpl.colors.ListedColormap([ZERO]), rasterized=True)
+    image = axes.pcolormesh(
+        x, y, np.ma.masked_where(~(change > 0), change), norm=norm, cmap=cmap, rasterized=True
+    )
+    image.set_gid("change")
+    below = (change > 0) & (change <= np.nan_to_num(front.floor.T))
+    if below.any():
+        axes.pcolor(
+            x,
+            y,
+            np.ma.masked_where(~below, np.ones_like(change)),
+            facecolor="none",
+            edgecolor="0.2",
+            linewidth=0,
+            hatch="//////",
+        ).set_gid("below")
+    axes.set_xscale("log")
+    axes.set_xlim(x[0], x[-1])
+    ticks = _occurrence_ticks(front.occurrence)
+    axes.set_xticks(ticks, [f"{o:g}" for o in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+# ---------------------------------------------------------------------------------------------------
+# Files
+
+
+def save(figure: Figure, path: Path | str) -> tuple[Path, Path]:
+    """Write a figure as PNG and as PDF.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : Path or str
+        Without a suffix; .png or .pdf is taken off. Its folder is made if it is missing.
+
+    Returns
+    -------
+    png, pdf : Path
+
+    Raises
+    ------
+    RecordingError
+        If they cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".png", ".pdf"):
+        path = path.with_suffix("")
+    png, pdf = (path.with_name(path.name + suffix) for suffix in (".png", ".pdf"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Text stays text in the PDF, and without a date the same data give the same file.
+        with mpl.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(png, dpi=300)
+            figure.savefig(pdf, dpi=300, metadata={"CreationDate": None})
+    except OSError as error:
+        raise RecordingError(
+            f"the figure {path} could not be written ({error}): give another path."
+        ) from error
+    return png, pdf
