@@ -88,7 +88,7 @@ class Circuit:
             if names.count(name) > 1:
                 raise CircuitError(f"population {name!r} is defined {names.count(name)} times; rename one of them.")
         known = ", ".join(names) or "none"
-        seen = set()
+        seen: set[tuple[str, str]] = set()
         for projection in self.projections:
             for end in (projection.source, projection.target):
                 if end not in names:
@@ -171,7 +171,7 @@ class Circuit:
 
     @cached_property
     def hops(self) -> tuple[float, ...]:
-        """Hops upstream of each projection's weights, in the order of `projections`; weights into an error source: 0."""
+        """Hops upstream of each projection's weights, in the order of `projections`; 0 into an error source."""
         return tuple(self.population_hops[p.target] for p in self.projections)
 
     @property
@@ -200,9 +200,7 @@ class Circuit:
         while len(ordered) < len(self.populations):
             done = {p.name for p in ordered}
             ordered += [
-                p
-                for p in self.populations
-                if p.name not in done and all(i.source in done for i in self.incoming(p))
+                p for p in self.populations if p.name not in done and all(i.source in done for i in self.incoming(p))
             ]
         return tuple(ordered)
 

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 if a file could not be read or written; the reason is on stderr.
+        0; 2 if a file could not be read or written, with the reason on stderr; 1 if nobody reads the output.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         # What is still buffered has nowhere to go; without this Python complains when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 
@@ -71,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--csv", metavar="OUT", type=Path, help="also write every estimate to a CSV file")
     sub.add_argument("--replay", metavar="NAME", help="the replay condition (default: off)")
     sub = add("plot", _plot, "draw the figures, as PNG and as PDF")
-    sub.add_argument(
-        "--out", metavar="PATH", type=Path, help="the first figure, without suffix (default: beside FILE)"
-    )
+    sub.add_argument("--out", metavar="PATH", type=Path, help="the first figure, without suffix (default: beside FILE)")
     sub.add_argument("--replay", metavar="NAME", help="the replay condition (default: off)")
     return parser
 
@@ -323,24 +322,20 @@ def _compare(arguments: argparse.Namespace) -> None:
     for fraction in comparison.event_fraction:
         console.print(_scalar_table(comparison, fraction), "")
         for name in _BY_HOP:
-            if any(
-                one.n
-                for learner in comparison.learner
-                for one in _by_hop(comparison, learner, fraction, name)
-            ):
+            if any(one.n for learner in comparison.learner for one in _by_hop(comparison, learner, fraction, name)):
                 console.print(_hop_table(comparison, fraction, name, narrow), "")
     console.print("Verdicts\n", style="bold")
     for table in _verdict_tables(comparison):
         console.print(table, "")
     console.print(
-        "A difference is supported if its interval lies above 0, and refuted if it lies below, or holds 0 and "
-        f"stays within {MARGIN:g} hops of it. Differences are paired by seed; intervals are not adjusted for "
-        "their number."
+        "A difference is supported if its interval lies above 0, and refuted if it lies below, or holds 0 "
+        f"and stays within {MARGIN:g} hops of it. Differences are paired by seed; intervals are not adjusted "
+        "for their number."
     )
     if comparison.n_seeds < 5:
         console.print(
-            f"From {seeds} a bootstrap interval is too narrow: it describes the seeds at hand more than it tells "
-            "of others."
+            f"From {seeds} a bootstrap interval is too narrow: it describes the seeds at hand more than it "
+            "tells of others."
         )
     if arguments.csv is not None:
         _write_csv(arguments.csv, comparison)

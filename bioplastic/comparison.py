@@ -135,7 +135,7 @@ class Condition:
 LONG_NAMES: dict[str, str] = {
     **{f.name: SUMMARY_VARIABLES[f.name].long_name for f in fields(Condition) if f.name in SUMMARY_VARIABLES},
     "error_signal": "error signal relative to hop 0, weights frozen",
-    "arrival": "occurrence at which the change first reaches the hop, over the seeds that it reaches (–: never)",
+    "arrival": "occurrence at which the change first reaches the hop, over seeds where it does (–: never)",
     "rare_gained": "accuracy on the rare event gained",
     "background_lost": "accuracy on the background lost",
 }

@@ -241,9 +241,7 @@ def _change_panel(axes: Axes, summary: Summary, replay: int, fraction: int, span
         positive = mean > 0
         where = np.where(positive, mean, np.nan)
         color, order = look.color, 3 + (n - i) / n
-        axes.plot(x, where, color=color, linestyle=look.line, zorder=order, label=summary.learner[i])[
-            0
-        ].set_gid("mean")
+        axes.plot(x, where, color=color, linestyle=look.line, zorder=order, label=summary.learner[i])[0].set_gid("mean")
         lower, upper = (np.where(positive, np.maximum(end, span.zero), np.nan) for end in (low, high))
         axes.fill_between(x, lower, upper, color=color, alpha=0.18, linewidth=0, zorder=1)
         height = np.where(mean == 0, span.zero, where)
@@ -380,13 +378,9 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
             markerfacecolor="white",
             label="not above sham floor",
         )
-        line = Line2D(
-            [], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), label="last hop of the circuit"
-        )
+        line = Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), label="last hop of the circuit")
         zero = Patch(facecolor=ZERO, edgecolor="none", label="row of exact zeros")
-        figure.legend(
-            handles=[*handles, hollow, zero, line], loc="outside upper center", ncols=4, handlelength=3.4
-        )
+        figure.legend(handles=[*handles, hollow, zero, line], loc="outside upper center", ncols=4, handlelength=3.4)
         replayed = "" if len(summary.replay) == 1 else f" Replay: {summary.replay[index]}."
         _note(
             figure,
@@ -424,9 +418,7 @@ def _front(recording: Recording, learner: str, fraction: float, replay: str) -> 
     if not shared:
         return None
     rows = [[other.tolist().index(o) for o in shared] for other in seen]
-    change = np.array(
-        [run.change[row] for run, row in zip(runs, rows, strict=True) if run.change is not None]
-    )
+    change = np.array([run.change[row] for run, row in zip(runs, rows, strict=True) if run.change is not None])
     floor = np.array(
         [
             np.zeros_like(run.change[row]) if run.change_floor is None else run.change_floor[row]
@@ -556,9 +548,7 @@ def _front_panel(axes: Axes, front: _Front, hop: FLOAT, norm: LogNorm, cmap: mpl
     change = front.change.T
     zero = np.ma.masked_where(change != 0, np.ones_like(change))
     axes.pcolormesh(x, y, zero, cmap=mpl.colors.ListedColormap([ZERO]), rasterized=True)
-    image = axes.pcolormesh(
-        x, y, np.ma.masked_where(~(change > 0), change), norm=norm, cmap=cmap, rasterized=True
-    )
+    image = axes.pcolormesh(x, y, np.ma.masked_where(~(change > 0), change), norm=norm, cmap=cmap, rasterized=True)
     image.set_gid("change")
     below = (change > 0) & (change <= np.nan_to_num(front.floor.T))
     if below.any():
@@ -611,7 +601,5 @@ def save(figure: Figure, path: Path | str) -> tuple[Path, Path]:
             figure.savefig(png, dpi=300)
             figure.savefig(pdf, dpi=300, metadata={"CreationDate": None})
     except OSError as error:
-        raise RecordingError(
-            f"the figure {path} could not be written ({error}): give another path."
-        ) from error
+        raise RecordingError(f"the figure {path} could not be written ({error}): give another path.") from error
     return png, pdf

@@ -51,9 +51,7 @@ def relative_change(
     array, shape (n_hops,)
         ``|one - other| / |start|`` with Euclidean norms; exactly 0 where not one bit differs.
     """
-    return np.array(
-        [np.linalg.norm(a - b) / np.linalg.norm(s) for a, b, s in by_hop(circuit, one, other, start)]
-    )
+    return np.array([np.linalg.norm(a - b) / np.linalg.norm(s) for a, b, s in by_hop(circuit, one, other, start)])
 
 
 def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -123,9 +123,7 @@ RUN_VARIABLES: dict[str, Variable] = {
     "event_replayed": Variable(("event",), "1", "whether the event is a replay", "bool", flags=("no", "yes")),
     "event_stimulus": Variable(("event",), "1", "index of the stimulus (-1: none)", "int64"),
     "output_error": Variable(("event",), "1", "error of the output (NaN: no outcome)"),
-    "snapshot_occurrence": Variable(
-        ("snapshot",), "1", "occurrence after which the weights were looked at", "int64"
-    ),
+    "snapshot_occurrence": Variable(("snapshot",), "1", "occurrence after which the weights were looked at", "int64"),
     "change": Variable(("snapshot", "hop"), "1", "relative change of the weights against the sham run"),
     "change_floor": Variable(
         ("snapshot", "hop"), "1", "relative change of the weights between two sham runs (sham floor)"
@@ -135,9 +133,7 @@ RUN_VARIABLES: dict[str, Variable] = {
     ),
     "error_spikes": Variable(("occurrence", "hop"), "1", "error spikes at an occurrence"),
     "error_spikes_sham": Variable(("occurrence", "hop"), "1", "error spikes at an occurrence, sham run"),
-    "error_spikes_sham2": Variable(
-        ("occurrence", "hop"), "1", "error spikes at an occurrence, second sham run"
-    ),
+    "error_spikes_sham2": Variable(("occurrence", "hop"), "1", "error spikes at an occurrence, second sham run"),
     "improvement": Variable(("snapshot",), "1", "fraction of the rare event's output error that is gone"),
     "alignment": Variable(("hop",), "1", "cosine of the weight change to the backprop gradient"),
     "functional_downstream": Variable(
@@ -174,15 +170,9 @@ SPIKE_VARIABLES: dict[str, Variable] = {
 
 SUMMARY_VARIABLES: dict[str, Variable] = {
     "error_signal": Variable(_PER_HOP, "1", "excess error spikes over the sham run, weights frozen"),
-    "error_signal_floor": Variable(
-        _PER_HOP, "1", "difference of error spikes between two sham runs, weights frozen"
-    ),
-    "error_signal_reach": Variable(
-        _CONDITION, "1", "last hop the error signal reaches, weights frozen (-1: none)"
-    ),
-    "change": Variable(
-        _PER_HOP, "1", "relative change of the weights against the sham run, at the end of the life"
-    ),
+    "error_signal_floor": Variable(_PER_HOP, "1", "difference of error spikes between two sham runs, weights frozen"),
+    "error_signal_reach": Variable(_CONDITION, "1", "last hop the error signal reaches, weights frozen (-1: none)"),
+    "change": Variable(_PER_HOP, "1", "relative change of the weights against the sham run, at the end of the life"),
     "change_floor": Variable(
         _PER_HOP,
         "1",
@@ -271,15 +261,8 @@ class _Axes:
             raise RecordingError(f"{name} holds {given.dtype}, but the schema wants {row.dtype}.")
         fitted = given.astype(row.dtype)
         if kind in "iu" and not np.array_equal(fitted, given):
-            raise RecordingError(
-                f"{name} holds values that {row.dtype} cannot: {given.min()} to {given.max()}."
-            )
-        if (
-            row.flags
-            and kind in "iu"
-            and given.size
-            and not (0 <= given.min() <= given.max() < len(row.flags))
-        ):
+            raise RecordingError(f"{name} holds values that {row.dtype} cannot: {given.min()} to {given.max()}.")
+        if row.flags and kind in "iu" and given.size and not (0 <= given.min() <= given.max() < len(row.flags)):
             meanings = ", ".join(f"{value} {meaning}" for value, meaning in enumerate(row.flags))
             raise RecordingError(f"{name} holds {given.min()} to {given.max()}; the codes are {meanings}.")
         return fitted
@@ -397,12 +380,17 @@ class Run:
         for name in _run_variables():
             value = getattr(self, name)
             if name not in RUN_VARIABLES:
-                raise RecordingError(
-                    f"{name} is not in the table of run variables: add a row to RUN_VARIABLES."
-                )
+                raise RecordingError(f"{name} is not in the table of run variables: add a row to RUN_VARIABLES.")
             if value is not None:
                 fitted = axes.fit(name, RUN_VARIABLES[name], value)
                 object.__setattr__(self, name, fitted if fitted.ndim else fitted.item())
+
+    def measured(self, name: str) -> NDArray[Any]:
+        """Return the variable called `name`; `RecordingError` when it was not measured in this run."""
+        value = getattr(self, name)
+        if value is None:
+            raise RecordingError(f"{name} was not measured in the {self.arm} run of {self.learner!r}.")
+        return np.asarray(value)
 
 
 _RUN_ATTRIBUTES: dict[str, type] = {
@@ -488,9 +476,7 @@ class Summary:
             If the summary has no such variable.
         """
         if name not in self.variables:
-            raise RecordingError(
-                f"the summary has no variable {name!r}; it has {', '.join(self.variables) or 'none'}."
-            )
+            raise RecordingError(f"the summary has no variable {name!r}; it has {', '.join(self.variables) or 'none'}.")
         row = SUMMARY_VARIABLES[name]
         return Labelled(self.variables[name], row.dims, row.units, row.long_name)
 
@@ -665,9 +651,7 @@ def _read_run_group(group: h5py.Group) -> Run:
 def _check_name(what: str, name: str) -> None:
     """Refuse what cannot be both a file's name and an HDF5 group's."""
     if not name or name.startswith(".") or re.search(r"[/\\\x00-\x1f]", name):
-        raise RecordingError(
-            f"{what} {name!r} cannot be a name in a file: it may not hold / or begin with a dot."
-        )
+        raise RecordingError(f"{what} {name!r} cannot be a name in a file: it may not hold / or begin with a dot.")
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -769,9 +753,7 @@ def finished_runs(folder: Path) -> tuple[str, ...]:
     tuple of str
         Sorted.
     """
-    return tuple(
-        path.name.removesuffix(".h5") for path in sorted(Path(folder).glob("*.h5")) if _holds_run(path)
-    )
+    return tuple(path.name.removesuffix(".h5") for path in sorted(Path(folder).glob("*.h5")) if _holds_run(path))
 
 
 def _holds_run(path: Path) -> bool:
@@ -805,9 +787,7 @@ def _commit() -> str:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(here.parent), *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=20, env=environment
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20, env=environment)
         return done.stdout.strip()
 
     try:
@@ -858,13 +838,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], limit: int = 10
         return text if len(text) <= 60 else text[:57] + "..."
 
     olds, news = _flat(dict(old)), _flat(dict(new))
-    names = [
-        name for name in {**olds, **news} if name not in olds or name not in news or olds[name] != news[name]
-    ]
-    lines = [
-        f"{name.removeprefix('config.')}: {shown(olds, name)} -> {shown(news, name)}"
-        for name in names[:limit]
-    ]
+    names = [name for name in {**olds, **news} if name not in olds or name not in news or olds[name] != news[name]]
+    lines = [f"{name.removeprefix('config.')}: {shown(olds, name)} -> {shown(news, name)}" for name in names[:limit]]
     if len(names) > limit:
         lines.append(f"and {len(names) - limit} more")
     return ", ".join(lines)
@@ -970,8 +945,7 @@ class Experiment:
         # A finished file of an older schema is as good as a new one.
         if differing := _differences({"schema_version": SCHEMA_VERSION, **was}, identity):
             raise RecordingError(
-                f"{self.out} belongs to another configuration ({differing}). "
-                "Give another --out, or remove the file."
+                f"{self.out} belongs to another configuration ({differing}). Give another --out, or remove the file."
             )
         self.complete = True
         if self._recorded_identity() == identity:  # killed just before the parts were removed
@@ -1108,9 +1082,7 @@ class Experiment:
 
     def _refuse_if_complete(self) -> None:
         if self.complete:
-            raise RecordingError(
-                f"{self.out} is complete, nothing can be added. Give another --out, or remove it."
-            )
+            raise RecordingError(f"{self.out} is complete, nothing can be added. Give another --out, or remove it.")
 
     def _write_attributes(self, file: h5py.File) -> None:
         a = self._attributes
@@ -1179,8 +1151,7 @@ def _open(path: Path) -> h5py.File:
     if not path.exists():
         if parts.is_dir():
             raise RecordingError(
-                f"{path} is not finished: run its script again with the same settings, "
-                "it goes on where it stopped."
+                f"{path} is not finished: run its script again with the same settings, it goes on where it stopped."
             )
         raise RecordingError(f"{path} does not exist: check the path, or run the script that makes it.")
     try:

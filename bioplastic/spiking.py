@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -49,7 +50,7 @@ from platformdirs import user_cache_path
 from bioplastic import cells as cell_model
 from bioplastic.cells import PHI, CellParameters
 from bioplastic.circuit import Circuit, CircuitError, Weights
-from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Kind, Schedule, Timing, lay_out
+from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Schedule, Timing, lay_out
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task
 
@@ -282,7 +283,7 @@ def _start_values(
     }
 
 
-# ------------------------------------------------------------------------------------------ what a life needs and leaves
+# ---------------------------------------------------------------------------------- what a life needs and leaves
 
 
 @dataclass(frozen=True)
@@ -330,6 +331,8 @@ class Lived:
         Ordinary spikes, if they were asked for, else empty.
     onset : array, shape (n_events,)
         Time in s at which each event began.
+    run_time : float
+        Seconds that the simulation loop took.
     """
 
     prediction: np.ndarray
@@ -341,6 +344,7 @@ class Lived:
     spike_time: np.ndarray
     spike_cell: np.ndarray
     onset: np.ndarray
+    run_time: float
 
     def error_spikes(self, circuit: Circuit) -> np.ndarray:
         """Count the error spikes by event and hop, shape (n_events, n_hops)."""
@@ -488,6 +492,7 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
             clock=coarse,
         )
         copies.connect(i=0, j=np.arange(len(spiking.synapses)))
+        copies.pre.order = 2  # after the error spikes of the same step, as a life that ends here has them
 
     health = NeuronGroup(
         len(circuit.populations),
@@ -521,7 +526,9 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     outputs = np.concatenate([np.arange(circuit.n_cells)[circuit.slices[p.name]] for p in circuit.error_sources])
     monitors: dict[str, Any] = {
         "errors": EventMonitor(spiking.cells, "error", variables=["E"], name="errors"),
-        "predictions": StateMonitor(spiking.cells, "prediction", record=outputs, clock=coarse, name="predictions", order=1),
+        "predictions": StateMonitor(
+            spiking.cells, "prediction", record=outputs, clock=coarse, name="predictions", order=1
+        ),
     }
     if spec.record_spikes:
         monitors["spikes"] = SpikeMonitor(spiking.cells, name="spikes")
@@ -610,7 +617,9 @@ class Model:
                 f"a life of {n_steps} steps and {len(life.snapshots)} snapshots does not fit a model made for "
                 f"{spec.n_steps} steps and {spec.n_snapshots} snapshots; make the model with larger ones."
             )
-        rows = {name: np.full(spec.n_steps, empty) for name, empty in (("stimulus_at", -1.0), ("outcome_at", NO_OUTCOME))}
+        rows = {
+            name: np.full(spec.n_steps, empty) for name, empty in (("stimulus_at", -1.0), ("outcome_at", NO_OUTCOME))
+        }
         rows = {name: row.astype(float) for name, row in rows.items()} | {"snapshot_at": np.zeros(spec.n_steps)}
         rows["stimulus_at"][: len(timeline.stimulus)] = timeline.stimulus
         rows["outcome_at"][: len(timeline.outcome)] = timeline.outcome
@@ -621,7 +630,11 @@ class Model:
         values |= _start_values(circuit, life.rule, life.weights, life.feedback, life.seed)
         values["recorder", "life"] = (n_steps - 1) * step
         values["health", "must_fire"] = np.array([float(p.role != "input") for p in circuit.populations])
-        found = self._live_compiled(values) if self.compiled else self._live_runtime(values, (n_steps - 1) * spec.resolution + spec.dt)
+        found = (
+            self._live_compiled(values)
+            if self.compiled
+            else self._live_runtime(values, (n_steps - 1) * spec.resolution + spec.dt)
+        )
         self._check_health(found)
         bias = np.split(found["bias"], np.cumsum([p.size for p in circuit.populations])[:-1])
         copies = [found[f"copy_{k + 1}"] for k in range(len(life.snapshots))]
@@ -639,6 +652,7 @@ class Model:
             spike_time=found.get("spike_time", np.empty(0)),
             spike_cell=found.get("spike_cell", np.empty(0, int)),
             onset=timeline.onset * step,
+            run_time=float(found["run_time"]),
         )
 
     def _check_health(self, found: Mapping[str, np.ndarray]) -> None:
@@ -677,7 +691,8 @@ class Model:
             results = Path(folder, "results")
             results.mkdir()
             _run_binary([str(self._directory / "main"), "--results_dir", f"{results}/", *arguments], self._directory)
-            return {
+            run_time = np.array(float((results / "last_run_info.txt").read_text().split()[0]))
+            return {"run_time": run_time} | {
                 name: np.fromfile(results / entry["file"], dtype=entry["dtype"])
                 for name, entry in manifest["results"].items()
             }
@@ -693,12 +708,14 @@ class Model:
                     continue  # a runtime life simply runs as long as it should
                 else:
                     setattr(owners[owner], variable, value)
+            begin = time.perf_counter()
             assembly.network.run(duration, namespace={})
+            run_time = np.array(time.perf_counter() - begin)
             found = {
                 name: np.asarray(getattr(owners[owner], variable)[:])
                 for name, (owner, variable) in _result_variables(self.spec).items()
             }
-            return found | {"prediction": found["prediction"].T.ravel()}
+            return found | {"prediction": found["prediction"].T.ravel(), "run_time": run_time}
 
 
 @contextmanager
@@ -721,6 +738,27 @@ def end_lives() -> None:
     """End all compiled lives at once, in whatever thread they run; they raise `CompilationError` there."""
     for process in list(_running):
         process.kill()
+
+
+def refuse_network_operations(network: Network) -> None:
+    """Refuse a network whose Python operations C++ standalone mode would drop without a word.
+
+    Parameters
+    ----------
+    network : Network
+        About to be run in standalone mode.
+
+    Raises
+    ------
+    CompilationError
+        The network holds a network operation; the message names it.
+    """
+    for part in network.objects:
+        if isinstance(part, NetworkOperation):
+            raise CompilationError(
+                f"network operation {part.name!r} ({part.function.__name__}) cannot be compiled: it is Python, and "
+                "C++ standalone mode would silently leave it out. Write it as run_regularly, or use runtime mode."
+            )
 
 
 def _run_binary(command: Sequence[str], directory: Path) -> None:
@@ -748,12 +786,13 @@ def compiler() -> str | None:
     command = os.environ.get("CXX", "g++")
     if shutil.which(command.split()[0]) is None or shutil.which("make") is None:
         return None
-    return subprocess.run([*command.split(), "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
+    version = subprocess.run([*command.split(), "--version"], capture_output=True, text=True, check=False)
+    return version.stdout.partition("\n")[0]
 
 
 NO_COMPILER = (
     "No C++ compiler (g++ and make) was found, so lives run in Brian2's runtime mode, some ten times slower or more; "
-    "to compile, install one (Debian, Ubuntu: apt install g++ make; macOS: xcode-select --install; conda: cxx-compiler)."
+    "to compile, install one (Debian: apt install g++ make; macOS: xcode-select --install; conda: cxx-compiler)."
 )
 
 
@@ -838,11 +877,16 @@ def _processor() -> str:
 def _compile_here(directory: str) -> None:
     """Compile the pickled spec from standard input into `directory`; runs in a child process."""
     spec = pickle.load(sys.stdin.buffer)
-    brian2.prefs.codegen.cpp.extra_compile_args_gcc = [*brian2.prefs.codegen.cpp.extra_compile_args_gcc, *COMPILER_FLAGS]
+    brian2.prefs.codegen.cpp.extra_compile_args_gcc = [
+        *brian2.prefs.codegen.cpp.extra_compile_args_gcc,
+        *COMPILER_FLAGS,
+    ]
     brian2.set_device("cpp_standalone", directory=directory, build_on_run=False)
     brian2.defaultclock.dt = spec.dt
     assembly = _assemble(spec, compiled=True)
-    assembly.network.run(spec.n_steps * spec.resolution, namespace={})
+    network = assembly.network
+    refuse_network_operations(network)
+    network.run(spec.n_steps * spec.resolution, namespace={})
     device = brian2.device
     device.build(directory=directory, compile=False, run=False, with_output=False)
     Path(directory, "precompiled.h").write_text("".join(f"#include <{name}>\n" for name in PRECOMPILED.split()))

@@ -75,7 +75,7 @@ def digits(rare_label: int = 9, held_out_fraction: float = 0.2) -> Task:
     Task
         64 inputs, 10 outputs. The split is the same in every call.
     """
-    from sklearn.datasets import load_digits  # noqa: PLC0415 (takes a second, and only this task needs it)
+    from sklearn.datasets import load_digits
 
     data = load_digits()
     low, high = STIMULUS_RANGE

@@ -1,4 +1,4 @@
-"""The rate twin in torch: the same circuit, weights and events, taught by backprop; many networks in one tensor program."""
+"""The rate twin in torch: same circuit, weights and events, taught by backprop; many networks in one program."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class _Phi(torch.autograd.Function):
     """`phi` with its derivative written out: autograd's own graph of it costs three times as much."""
 
     @staticmethod
-    def forward(ctx: Any, v: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, v: Tensor) -> Tensor:
         ctx.save_for_backward(v)
         return phi(v)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient * phi_slope(ctx.saved_tensors[0])
 
 
@@ -434,11 +434,13 @@ def pretrained(
     made_of.update(str(task.rare_label).encode())
     paths = {seed: cache / f"{made_of.hexdigest()[:16]}-{seed}.npz" for seed in seeds}
     missing = [seed for seed, path in paths.items() if not path.exists()]
-    for seed, weights in zip(missing, pretrain(circuit, task, missing, settings, progress=progress) if missing else ()):
+    made = pretrain(circuit, task, missing, settings, progress=progress) if missing else []
+    for seed, weights in zip(missing, made, strict=True):
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = cache / f"{os.getpid()}.part.npz"
         arrays: dict[str, Any] = {f"forward/{name}": w for name, w in weights.forward.items()}
-        np.savez(unfinished, **arrays, **{f"bias/{name}": b for name, b in weights.bias.items()})
+        arrays |= {f"bias/{name}": b for name, b in weights.bias.items()}
+        np.savez(unfinished, **arrays)
         os.replace(unfinished, paths[seed])
     return [_stored(paths[seed]) for seed in seeds]
 

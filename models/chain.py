@@ -19,6 +19,8 @@ GAIN                   0.9  1       of an error per hop                         
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from brian2 import ms
 
 from bioplastic.circuit import Circuit, Population, Projection
@@ -45,8 +47,7 @@ def circuit(n_hops: int = N_HOPS, *, n_cells: int = N_CELLS, n_outputs: int = N_
         *(Population(f"h{k}", n_cells) for k in range(n_hops - 1, 0, -1)),
         Population("y", n_outputs, "error source"),
     ]
-    pairs = zip(populations[:-1], populations[1:], strict=True)
-    return Circuit(tuple(populations), tuple(Projection(a.name, b.name) for a, b in pairs))
+    return Circuit(tuple(populations), tuple(Projection(a.name, b.name) for a, b in pairwise(populations)))
 
 
 def timing(n_hops: int = N_HOPS) -> Timing:

@@ -1,4 +1,4 @@
-"""How many hops upstream does a rare event reach, in spikes and in backprop?
+"""Measure how many hops upstream a rare event reaches, in spikes and in backprop.
 
 Question
     A chain has learned the digits 0 to 8; now and then a 9 comes along. How far upstream does its error signal get
@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bioplastic_models import chain
@@ -30,12 +31,12 @@ from rich.table import Table
 
 from bioplastic import plots, reach, recording, spiking, sweep
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.events import Kind, Schedule, Timing, probes, random_life
+from bioplastic.events import Schedule, Timing, probes, random_life
 from bioplastic.rules.backprop import Backprop
 from bioplastic.tasks import Task, digits
 
-TUNING_SEED = 999
-"""Learning rates are chosen on a network of their own, not on those that give the results."""
+TUNING_SEEDS = (998, 999)
+"""Learning rates are chosen on networks of their own, not on those that give the results."""
 SMALLEST_IMPROVEMENT = 0.05
 """Fraction of the output error that must be gone before anybody asks which hops it was that did it."""
 
@@ -107,7 +108,7 @@ class Learner:
     """One way to learn: a rule for every learning rate, the phases of its events, the rates to choose from."""
 
     name: str
-    rule: Callable[[float], spiking.Rule] | Callable[[float], Backprop]
+    rule: Callable[[float], Any]
     timing: Timing
     rates: tuple[float, ...]
     spikes: bool
@@ -163,11 +164,11 @@ class Bench:
 
     def prepare(self, progress: Callable[[float], None], *, compile_model: bool) -> None:
         """Pretrain the networks and compile the model, both from the cache if they are there."""
-        from bioplastic import twin  # noqa: PLC0415 (torch takes a second that --help need not wait for)
+        from bioplastic import twin
 
         with ThreadPoolExecutor(1) as executor:
             compiling = executor.submit(self._compile) if compile_model else None
-            seeds = (*self.config.seeds, TUNING_SEED)
+            seeds = (*self.config.seeds, *TUNING_SEEDS)
             cache = spiking.cache_folder() / "weights"
             found = twin.pretrained(self.circuit, self.task, seeds, cache=cache, progress=progress)
             self.weights = dict(zip(seeds, found, strict=True))
@@ -207,13 +208,13 @@ class Bench:
         """Return the occurrences after which the weights are looked at: few at the end, many at the start."""
         last = schedule.n_occurrences
         wanted = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233} | {self.n_fixed()}
-        return np.array(sorted({n for n in wanted if n < last})[:11] + [last])
+        return np.array([*sorted({n for n in wanted if n < last})[:11], last])
 
     # ------------------------------------------------------------------ measures in the rate network
 
     def held_out_error(self, networks: Sequence[Weights], stimuli: np.ndarray) -> np.ndarray:
         """Mean squared error on some held-out images, in the rate network, shape (n_networks,)."""
-        from bioplastic import twin  # noqa: PLC0415
+        from bioplastic import twin
 
         predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[stimuli])
         wanted = self.task.outcomes[self.task.label[stimuli]]
@@ -233,7 +234,7 @@ class Bench:
 
     def accuracy(self, weights: Weights) -> tuple[float, float]:
         """Accuracy on held-out rare and background images, in the rate network."""
-        from bioplastic import twin  # noqa: PLC0415
+        from bioplastic import twin
 
         shown = np.concatenate([self.rare, self.background])
         predicted = twin.predict(self.circuit, twin.Networks.stack([weights]), self.task.stimuli[shown])[0]
@@ -266,15 +267,14 @@ class Bench:
         hop = {p.name: h for p, h in zip(self.circuit.projections, self.circuit.hops, strict=True)}
         population_hop = self.circuit.population_hops
 
-        def mixed(changed: Callable[[float], bool]) -> Weights:
+        def mixed(first: float, last: float) -> Weights:
             return Weights(
-                {k: (end if changed(hop[k]) else start).forward[k] for k in start.forward},
-                {k: (end if changed(population_hop[k]) else start).bias[k] for k in start.bias},
+                {k: (end if first <= hop[k] <= last else start).forward[k] for k in start.forward},
+                {k: (end if first <= population_hop[k] <= last else start).bias[k] for k in start.bias},
             )
 
         hops = range(self.circuit.n_hops)
-        networks = [start, end]
-        networks += [mixed(lambda x, h=h: x <= h) for h in hops] + [mixed(lambda x, h=h: x >= h) for h in hops]
+        networks = [start, end, *(mixed(0, h) for h in hops), *(mixed(h, np.inf) for h in hops)]
         error = self.held_out_error(networks, self.rare)
         gained = error[0] - error[1]
         enough = gained > SMALLEST_IMPROVEMENT * error[0]
@@ -325,12 +325,11 @@ class Bench:
         condition: Condition,
         run: recording.Run,
         schedule: Schedule,
-        real: Sequence[Weights],
-        sham: Sequence[Weights],
-        sham2: Sequence[Weights],
+        snapshots: Sequence[Sequence[Weights]],
     ) -> recording.Run:
-        """Fill in the measures of the learning arm, from the weights at the snapshots of the real and the sham runs."""
-        from bioplastic import twin  # noqa: PLC0415
+        """Fill in the measures of the learning arm, from the weights at the snapshots of the run and its two shams."""
+        real, sham, sham2 = snapshots
+        from bioplastic import twin
 
         start = self.weights[condition.seed]
         distance = partial(reach.relative_change, self.circuit, start=start.forward)
@@ -393,13 +392,11 @@ class Bench:
             [Weights(spiking.unflat(self.circuit, row), bias) for row in one.snapshots[:-1]] + [one.weights]
             for one in lived
         ]
-        return self.learned(condition, run, schedule, *looks)
+        return self.learned(condition, run, schedule, looks)
 
-    def live_in_twin(
-        self, conditions: Sequence[Condition], progress: Callable[[float], None]
-    ) -> list[recording.Run]:
+    def live_in_twin(self, conditions: Sequence[Condition], progress: Callable[[float], None]) -> list[recording.Run]:
         """Live conditions of the same length in the rate twin, all in one tensor program."""
-        from bioplastic import twin  # noqa: PLC0415
+        from bioplastic import twin
 
         schedules = [self.schedule(c) for c in conditions]
         lives = []
@@ -415,89 +412,71 @@ class Bench:
             real, sham = lived[2 * k : 2 * k + 2]
             run = self.describe(condition, schedule, self.output_error(schedule, real.prediction))
             if condition.arm == "frozen":
-                signal = [self.by_occurrence(schedule, one.error_signal * schedule.rare[:, None]) for one in (real, sham)]
-                run = replace(
-                    run, error_spikes=signal[0], error_spikes_sham=signal[1], error_spikes_sham2=signal[1]
-                )
+                signal = [
+                    self.by_occurrence(schedule, one.error_signal * schedule.rare[:, None]) for one in (real, sham)
+                ]
+                run = replace(run, error_spikes=signal[0], error_spikes_sham=signal[1], error_spikes_sham2=signal[1])
             elif condition.role == "sweep":
                 run = self.with_errors(run, self.weights[condition.seed], real.weights)
             else:
                 # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
-                run = self.learned(condition, run, schedule, real.snapshots, sham.snapshots, sham.snapshots)
+                run = self.learned(condition, run, schedule, [real.snapshots, sham.snapshots, sham.snapshots])
             runs.append(run)
         return runs
 
 
-def summarise(config: Config, experiment: recording.Experiment, n_fixed: int) -> tuple[
-    recording.Summary, recording.LearningRateSweep
-]:
+COPIED = (
+    "alignment",
+    "functional_downstream",
+    "functional_upstream",
+    "accuracy_rare_initial",
+    "accuracy_rare_final",
+    "accuracy_background_initial",
+    "accuracy_background_final",
+    "error_rare_initial",
+    "error_rare_final",
+    "error_background_initial",
+    "error_background_final",
+)
+"""What the summary takes from the runs as it is."""
+
+
+def summarise(
+    config: Config, experiment: recording.Experiment, n_fixed: int
+) -> tuple[recording.Summary, recording.LearningRateSweep]:
     """Gather the measures of all runs into labelled arrays."""
     everyone = learners(config)
     shape = (len(everyone), len(config.event_fractions), 1, len(config.seeds))
-    hops = (config.n_hops,)
     values = {
-        name: np.full(shape + hops if "hop" in row.dims else shape, np.nan)
+        name: np.full((*shape, config.n_hops) if "hop" in row.dims else shape, np.nan)
         for name, row in recording.SUMMARY_VARIABLES.items()
     }
-    eta = {x.name: chosen_rate(config, experiment, x) for x in everyone}
     for i, learner in enumerate(everyone):
+        eta = chosen_rate(config, experiment, learner)
         for j, fraction in enumerate(config.event_fractions):
-            frozen, learning = (
-                [
-                    experiment.run(Condition(arm, learner, fraction, seed, eta[learner.name]).name)
-                    for seed in config.seeds
-                ]
-                for arm in ("frozen", "learning")
-            )
-            here = (i, j, 0)
-            per_occurrence = [len(run.error_spikes) for run in frozen]
-            excess = [(r.error_spikes - r.error_spikes_sham).sum(0) / n for r, n in zip(frozen, per_occurrence)]
-            apart = [(r.error_spikes_sham2 - r.error_spikes_sham).sum(0) / n for r, n in zip(frozen, per_occurrence)]
-            floor = reach.spread(apart)
-            values["error_signal"][here] = excess
-            values["error_signal_floor"][here] = floor
-            values["error_signal_reach"][here] = [reach.reach(e, floor) for e in excess]
-            changes = np.array([run.change for run in learning])
-            floors = reach.spread([run.change_floor for run in learning])
-            occurrence = learning[0].snapshot_occurrence
-            fixed = int(np.flatnonzero(occurrence == n_fixed)[0])
-            values["change"][here] = changes[:, -1]
-            values["change_floor"][here] = floors[-1]
-            values["reach"][here] = [reach.reach(c, floors[-1]) for c in changes[:, -1]]
-            values["change_fixed"][here] = changes[:, fixed]
-            values["reach_fixed"][here] = [reach.reach(c, floors[fixed]) for c in changes[:, fixed]]
-            values["arrival"][here] = [reach.arrival(c, floors, occurrence) for c in changes]
-            values["screening_length"][here] = [reach.screening_length(c, floors[-1]) for c in changes[:, -1]]
-            values["improvement"][here] = [run.improvement[-1] for run in learning]
-            values["learning_rate"][here] = eta[learner.name]
-            for name in (
-                "alignment",
-                "functional_downstream",
-                "functional_upstream",
-                "accuracy_rare_initial",
-                "accuracy_rare_final",
-                "accuracy_background_initial",
-                "accuracy_background_final",
-                "error_rare_initial",
-                "error_rare_final",
-                "error_background_initial",
-                "error_background_final",
-            ):
-                values[name][here] = [getattr(run, name) for run in learning]
+
+            def runs(arm: str, learner: Learner = learner, fraction: float = fraction) -> list[recording.Run]:
+                return [experiment.run(Condition(arm, learner, fraction, seed, 0.0).name) for seed in config.seeds]
+
+            cell = frozen_measures(runs("frozen")) | learning_measures(runs("learning"), n_fixed)
+            for name, measured in cell.items():
+                values[name][i, j, 0] = measured
+            values["learning_rate"][i, j, 0] = eta
     # At matched improvement: as much as the learner that improves least gets to, at each fraction and for each seed.
     for j, fraction in enumerate(config.event_fractions):
         for k, seed in enumerate(config.seeds):
             level = values["improvement"][:, j, 0, k].min()
             for i, learner in enumerate(everyone):
-                run = experiment.run(Condition("learning", learner, fraction, seed, eta[learner.name]).name)
+                one = experiment.run(Condition("learning", learner, fraction, seed, 0.0).name)
                 if level > 0:
-                    matched = reach.at_improvement(run.change, run.improvement, level)
+                    matched = reach.at_improvement(one.measured("change"), one.measured("improvement"), level)
                     values["change_matched"][i, j, 0, k] = matched
                     values["reach_matched"][i, j, 0, k] = reach.reach(matched, values["change_floor"][i, j, 0, k])
+    names = tuple(x.name for x in everyone)
     summary = recording.Summary(
-        learner=[x.name for x in everyone],
+        learner=names,
         event_fraction=np.array(config.event_fractions),
-        replay=["off"],
+        replay=("off",),
         seed=np.array(config.seeds),
         hop=np.arange(config.n_hops),
         variables=values,
@@ -507,20 +486,53 @@ def summarise(config: Config, experiment: recording.Experiment, n_fixed: int) ->
     for i, learner in enumerate(everyone):
         rate[i, : len(learner.rates)] = learner.rates
         score[i, : len(learner.rates)] = scores(config, experiment, learner)
-    return summary, recording.LearningRateSweep(learner=[x.name for x in everyone], rate=rate, score=score)
+    return summary, recording.LearningRateSweep(learner=names, rate=rate, score=score)
+
+
+def frozen_measures(runs: Sequence[recording.Run]) -> dict[str, np.ndarray]:
+    """How far the error signal gets: excess error spikes per occurrence and their floor, for each seed."""
+    real, sham, sham2 = (
+        np.array([run.measured(name).mean(0) for run in runs])
+        for name in ("error_spikes", "error_spikes_sham", "error_spikes_sham2")
+    )
+    floor = reach.spread(sham2 - sham)
+    return {
+        "error_signal": real - sham,
+        "error_signal_floor": floor,
+        "error_signal_reach": np.array([reach.reach(excess, floor) for excess in real - sham]),
+    }
+
+
+def learning_measures(runs: Sequence[recording.Run], n_fixed: int) -> dict[str, np.ndarray]:
+    """How far change gets: at the end of the life, and after a fixed number of occurrences, for each seed."""
+    change = np.array([run.measured("change") for run in runs])  # (seed, snapshot, hop)
+    floor = reach.spread([run.measured("change_floor") for run in runs])
+    occurrence = runs[0].measured("snapshot_occurrence")
+    fixed = int(np.flatnonzero(occurrence == n_fixed)[0])
+    return {
+        "change": change[:, -1],
+        "change_floor": floor[-1],
+        "reach": np.array([reach.reach(c, floor[-1]) for c in change[:, -1]]),
+        "change_fixed": change[:, fixed],
+        "reach_fixed": np.array([reach.reach(c, floor[fixed]) for c in change[:, fixed]]),
+        "arrival": np.array([reach.arrival(c, floor, occurrence) for c in change]),
+        "screening_length": np.array([reach.screening_length(c, floor[-1]) for c in change[:, -1]]),
+        "improvement": np.array([run.measured("improvement")[-1] for run in runs]),
+        **{name: np.array([run.measured(name) for run in runs]) for name in COPIED},
+    }
 
 
 def sweep_conditions(config: Config, learner: Learner) -> list[Condition]:
-    """Return the runs that choose a learner's rate."""
-    return [
-        Condition("learning", learner, config.tuning_fraction, TUNING_SEED, eta, "sweep") for eta in learner.rates
-    ]
+    """Return the runs that choose a learner's rate, the networks of one rate after the other."""
+    fraction = config.tuning_fraction
+    return [Condition("learning", learner, fraction, s, eta, "sweep") for eta in learner.rates for s in TUNING_SEEDS]
 
 
 def scores(config: Config, experiment: recording.Experiment, learner: Learner) -> np.ndarray:
     """Return minus the held-out error that each learning rate leads to; rare and background count the same."""
     runs = [experiment.run(c.name) for c in sweep_conditions(config, learner)]
-    return np.array([-(run.error_rare_final + run.error_background_final) / 2 for run in runs])
+    error = [run.measured("error_rare_final") + run.measured("error_background_final") for run in runs]
+    return -np.reshape(error, (len(learner.rates), -1)).mean(1) / 2
 
 
 def chosen_rate(config: Config, experiment: recording.Experiment, learner: Learner) -> float:
@@ -563,7 +575,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     if experiment.complete:
         console.print(f"{out} is complete; delete it, or give another --out, to run again.")
         return out
-    import torch  # noqa: PLC0415
+    import torch
 
     torch.set_num_threads(1)  # lives run beside it
     if spiking.compiler() is None:

@@ -1,5 +1,7 @@
 """Backprop as a rule: the NumPy reference against autograd, and what truncation and attenuation do."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from bioplastic.units import UnitError
 
 def chain(sizes: list[int], seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
     rng = np.random.default_rng(seed)
-    weights = [rng.normal(0, 0.8, (post, pre)) for pre, post in zip(sizes, sizes[1:], strict=False)]
+    weights = [rng.normal(0, 0.8, (post, pre)) for pre, post in pairwise(sizes)]
     return weights, [rng.normal(0, 0.3, size) for size in sizes[1:]]
 
 

@@ -3,7 +3,7 @@
 import brian2
 import numpy as np
 import pytest
-from brian2 import Hz, NeuronGroup, mV, ms
+from brian2 import Hz, NeuronGroup, ms, mV
 
 from bioplastic.cells import EQUATIONS, PHI, CellParameters, phi, phi_slope
 from bioplastic.units import UnitError

@@ -189,7 +189,7 @@ def test_json_of_numpy_sizes():
     ],
 )
 def test_malformed_json(text):
-    with pytest.raises(CircuitError, match="^this is no circuit as Circuit.to_json writes it: "):
+    with pytest.raises(CircuitError, match=r"^this is no circuit as Circuit\.to_json writes it: "):
         Circuit.from_json(text)
 
 
@@ -206,7 +206,10 @@ def test_weights_check():
     Weights(forward, bias).check(circuit)
     nan = np.array([[0.0, np.nan]])
     for bad, message in [
-        (Weights({"middle_to_out": forward["middle_to_out"]}, bias), "weights: missing ['senses_to_middle'], unknown []."),
+        (
+            Weights({"middle_to_out": forward["middle_to_out"]}, bias),
+            "weights: missing ['senses_to_middle'], unknown [].",
+        ),
         (Weights(forward | {"x": nan}, bias), "weights: missing [], unknown ['x']."),
         (Weights(forward, bias | {"senses": np.zeros(3)}), "bias: missing [], unknown ['senses']."),
         (

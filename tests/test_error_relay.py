@@ -1,6 +1,7 @@
 """The error relay: hand numbers, Brian2 against the NumPy reference, locality to the bit, limits."""
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from types import SimpleNamespace
 
 import brian2
@@ -120,9 +121,7 @@ def graph() -> Circuit:
         Population("other", 2, "error source"),
     )
     ends = [("senses", "a"), ("a", "c"), ("b", "c"), ("c", "out"), ("a", "other"), ("a", "b")]
-    return Circuit(
-        populations, (*(Projection(*pair) for pair in ends), Projection("senses", "b", plastic=False))
-    )
+    return Circuit(populations, (*(Projection(*pair) for pair in ends), Projection("senses", "b", plastic=False)))
 
 
 def random_weights(circuit: Circuit, rng: np.random.Generator) -> Weights:
@@ -183,9 +182,7 @@ def test_brian2_follows_the_reference(rule):
     assert list(zip(when.tolist(), errors.i[:].tolist(), sign.tolist(), strict=True)) == erred
     for name in ("V", "A", "x", "P", "E", "bias"):
         np.testing.assert_allclose(getattr(cells, name)[:], getattr(now, name), rtol=1e-10, atol=1e-12, err_msg=name)
-    np.testing.assert_allclose(
-        matrix(circuit, unflat(circuit, np.array(synapses.w[:]))), now.w, rtol=1e-10, atol=1e-12
-    )
+    np.testing.assert_allclose(matrix(circuit, unflat(circuit, np.array(synapses.w[:]))), now.w, rtol=1e-10, atol=1e-12)
     fixed = unflat(circuit, np.array(synapses.w[:]))["senses_to_b"]
     np.testing.assert_array_equal(fixed, weights.forward["senses_to_b"])
     assert (np.array_equal(now.w, matrix(circuit, weights.forward))) == (rule.eta == 0)
@@ -198,7 +195,7 @@ def chain(names: str, size: int = 6) -> Circuit:
     roles = ["input", *["hidden"] * (len(names) - 2), "error source"]
     return Circuit(
         tuple(Population(n, size, role) for n, role in zip(names, roles, strict=True)),
-        tuple(Projection(a, b) for a, b in zip(names, names[1:], strict=False)),
+        tuple(Projection(a, b) for a, b in pairwise(names)),
     )
 
 

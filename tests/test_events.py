@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from brian2 import mV, ms
+from brian2 import ms, mV
 
 from bioplastic.events import (
     NO_OUTCOME,

@@ -170,9 +170,7 @@ def top_level() -> set[str]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = {line.partition("/")[0] for line in listed.splitlines()}
-    return {
-        name for name in names if (ROOT / name).exists()
-    }  # a deleted file is listed until the next commit
+    return {name for name in names if (ROOT / name).exists()}  # a deleted file is listed until the next commit
 
 
 def test_top_level() -> None:

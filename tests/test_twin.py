@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def chain(n_hops: int, size: int = 8) -> Circuit:
         *(Population(name, size) for name in hidden),
         Population("out", 3, "error source"),
     )
-    return Circuit(populations, tuple(Projection(a, b) for a, b in zip(names, names[1:], strict=False)))
+    return Circuit(populations, tuple(Projection(a, b) for a, b in pairwise(names)))
 
 
 def graph() -> Circuit:
@@ -53,9 +54,7 @@ def graph() -> Circuit:
         Population("aside", 2),
     )
     ends = [("left", "a"), ("right", "b"), ("a", "c"), ("b", "c"), ("c", "out"), ("a", "out"), ("out", "late")]
-    return Circuit(
-        populations, (*(Projection(*pair) for pair in ends), Projection("c", "aside", plastic=False))
-    )
+    return Circuit(populations, (*(Projection(*pair) for pair in ends), Projection("c", "aside", plastic=False)))
 
 
 def random_weights(circuit: Circuit, seed: int = 0) -> Weights:
@@ -88,7 +87,11 @@ def test_potentials_by_hand():
         (Projection("senses", "m"), Projection("m", "out"), Projection("senses", "out")),
     )
     weights = Weights(
-        {"senses_to_m": np.array([[1.0, 2.0]]), "m_to_out": np.array([[2.0]]), "senses_to_out": np.array([[-1.0, 0.0]])},
+        {
+            "senses_to_m": np.array([[1.0, 2.0]]),
+            "m_to_out": np.array([[2.0]]),
+            "senses_to_out": np.array([[-1.0, 0.0]]),
+        },
         {"m": np.array([-1.4]), "out": np.array([0.2])},
     )
     state = potentials(circuit, Networks.stack([weights]), torch.tensor([[[0.4, 0.5]]], dtype=torch.float64))
@@ -204,7 +207,8 @@ def test_frozen_weights_stay():
 def test_fixed_projections_stay():
     circuit = graph()
     fixed = Circuit(
-        circuit.populations, tuple(replace(p, plastic=p.name not in ("a_to_c", "c_to_aside")) for p in circuit.projections)
+        circuit.populations,
+        tuple(replace(p, plastic=p.name not in ("a_to_c", "c_to_aside")) for p in circuit.projections),
     )
     weights = random_weights(circuit)
     (lived,) = live(fixed, TASK, [TwinLife(rare_life(), Backprop(eta=0.1), weights)])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from brian2 import Hz, mV, ms, second
+from brian2 import Hz, ms, mV, second
 
 from bioplastic.units import UnitError, quantity
 

@@ -1,0 +1,394 @@
+"""Does the bench hold what it promises? Prints the figures and the ratios, each measured in this run.
+
+Question
+    Do spikes and rates agree, does the error relay follow backprop where it is not screened, is the front exact, and
+    what do a step, a build, a call and a recording cost?
+Source
+    docs/model.md; the targets are those of the table that is printed.
+Command
+    python scripts/benchmark.py [--quick]
+Running time
+    On two cores: 8 minutes, --quick 2 minutes (shorter chains, fewer events: its figures are no measurement).
+Output
+    A table on the terminal. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import brian2
+import numpy as np
+from bioplastic_models import chain
+from brian2 import ms
+from rich.console import Console
+from rich.table import Table
+
+from bioplastic import reach, recording, spiking, twin
+from bioplastic.cells import PHI, CellParameters
+from bioplastic.circuit import Circuit, Weights
+from bioplastic.events import Event, Kind, Schedule, Timing, probes, random_life
+from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.tasks import Task, digits
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the benchmark.
+
+    Attributes
+    ----------
+    hops : tuple of int
+        Chains on which spikes and rates are compared, in hops; the last is the one for cosines and fronts.
+    n_surprises : int
+        Events over which the median cosine is taken.
+    n_steps : int
+        Steps of 1 ms over which a step is timed.
+    repeats : int
+        Times that each paired timing is repeated; the median ratio is given.
+    """
+
+    hops: tuple[int, ...] = (12, 20)
+    n_surprises: int = 20
+    n_steps: int = 20_000
+    repeats: int = 7
+
+
+QUICK = Config(hops=(12,), n_surprises=3, n_steps=5_000, repeats=3)
+
+SURPRISE = ErrorRelay(theta=0.02, gain=1.0, eta=1e-6)
+"""So fine a threshold and so small a rate that one event is seen as a direction, not as a lesson."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table."""
+
+    what: str
+    measured: str
+    target: str
+    held: bool | None
+
+
+class Prepared:
+    """A chain of some length: weights and model."""
+
+    def __init__(self, n_hops: int, task: Task) -> None:
+        self.task = task
+        self.n_hops = n_hops
+        self.circuit: Circuit = chain.circuit(n_hops)
+        cache = spiking.cache_folder() / "weights"
+        self.weights: Weights = twin.pretrained(self.circuit, task, [0], cache=cache)[0]
+        spec = spiking.ModelSpec(self.circuit, chain.screened(), len(task.stimuli), len(task.outcomes), 2**17)
+        self.model = spiking.model(spec, task)
+
+
+def accuracy_at_rest(prepared: Prepared) -> tuple[float, float, float]:
+    """Return accuracy on held-out background digits in spikes and in the twin, and their mean squared difference."""
+    task, circuit = prepared.task, prepared.circuit
+    shown = task.indices(rare=False, held_out=True)
+    timing = replace(chain.timing(prepared.n_hops), lead=2 * chain.timing(prepared.n_hops).lead)
+    spikes = prepared.model.live(spiking.Life(probes(shown), timing, chain.screened(), prepared.weights)).prediction
+    rates = twin.predict(circuit, twin.Networks.stack([prepared.weights]), task.stimuli[shown])[0]
+    label = task.label[shown]
+    right = [float((p.argmax(1) == label).mean()) for p in (spikes, rates)]
+    return right[0], right[1], float(np.square(spikes - rates).sum(1).mean())
+
+
+def surprises(prepared: Prepared, outcome: brian2.Quantity, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Let single rare events surprise fresh networks.
+
+    Returns
+    -------
+    cosine, change : array, shape (n, n_hops)
+        To backprop's gradient for the same event; relative to the start weights, exactly 0 where nothing changed.
+    """
+    task, circuit, start = prepared.task, prepared.circuit, prepared.weights
+    timing = Timing(lead=2 * chain.timing(prepared.n_hops).lead, outcome=outcome, gap=30 * ms)
+    cosines, changes = [], []
+    for stimulus in task.indices(rare=True, held_out=False)[:n]:
+        event = Schedule.of([Event(int(stimulus), int(task.label[stimulus]), Kind.RARE)])
+        end = prepared.model.live(spiking.Life(event, timing, SURPRISE, start, seed=int(stimulus))).weights
+        step = {k: end.forward[k] - start.forward[k] for k in start.forward}
+        gradient = twin.gradient(circuit, start, task.stimuli[[stimulus]], task.outcomes[[task.label[stimulus]]])
+        cosines.append(reach.alignment(circuit, step, gradient))
+        changes.append(reach.relative_change(circuit, end.forward, start.forward, start.forward))
+    return np.array(cosines), np.array(changes)
+
+
+def plain_network(prepared: Prepared, n_steps: int) -> brian2.Network:
+    """Write the same dynamics down plainly, as one would at first: what the speed of a step is compared with.
+
+    Branches by kind of cell, tables looked up at every step by every cell, two events for two signs of the error,
+    monitors for counts.
+    """
+    circuit, weights, task = prepared.circuit, prepared.weights, prepared.task
+    n, widest = circuit.n_cells, max(p.size for p in circuit.populations)
+    resolution = 10 * ms
+    shown = np.full((n_steps // 10, widest), 0.5)
+    taught = -np.ones((n_steps // 10, widest))
+    taught[:, : task.outcomes.shape[1]] = np.where(np.arange(n_steps // 10) % 45 >= 30, 0.5, -1.0)[:, None]
+    parameters = CellParameters()
+    names = {
+        **parameters.namespace,
+        "theta": 1.0,
+        "eta": 0.0,
+        "gain": 1.0,
+        "tau_e": 1e9 * ms,
+        "drive": brian2.TimedArray(shown, dt=resolution),
+        "teach": brian2.TimedArray(taught, dt=resolution),
+    }
+    cells = brian2.NeuronGroup(
+        n,
+        """
+        dV/dt = (bias - V)/tau_m : 1
+        dA/dt = -A/tau_a : 1
+        dx/dt = -x/tau_x : 1
+        P : 1
+        E : 1
+        bias : 1
+        kind : integer (constant)
+        slot : integer (constant)
+        """,
+        threshold="P >= 1",
+        reset="P -= 1; x += 1/(rmax*tau_x)",
+        events={"up": "E > theta", "down": "E < -theta"},
+        method="exact",
+        namespace=names,
+        name="plain_cells",
+    )
+    cells.run_regularly(
+        f"""
+        phi_v = {PHI.format(v="V")}
+        phi_va = {PHI.format(v="V + A")}
+        y = teach(t, slot)
+        taught = int(y >= 0)
+        rate = int(kind == 0)*drive(t, slot) + int(kind == 1)*phi_va + int(kind == 2)*(taught*y + (1 - taught)*phi_v)
+        err = int(kind == 1)*(phi_va - phi_v) + int(kind == 2)*taught*(y - phi_v)
+        P += rate*rmax*dt
+        E = E*exp(-dt/tau_e) + err*rmax*dt
+        """,
+        when="before_thresholds",
+    )
+    cells.run_on_event("up", "E -= theta; bias += eta*theta")
+    cells.run_on_event("down", "E += theta; bias -= eta*theta")
+    synapses = brian2.Synapses(
+        cells,
+        cells,
+        "w : 1\nfb : 1",
+        namespace=names,
+        on_pre={"forward": "V_post += w/(rmax*tau_m)"},
+        on_post={
+            "up": "w += eta*theta*x_pre\nA_pre += gain*fb*theta/(rmax*tau_a)",
+            "down": "w -= eta*theta*x_pre\nA_pre -= gain*fb*theta/(rmax*tau_a)",
+        },
+        on_event={"up": "up", "down": "down"},
+        name="plain_synapses",
+    )
+    like = spiking.build(circuit, SURPRISE, name="like_cells").synapses  # same wiring, from the one place that knows it
+    synapses.connect(i=np.asarray(like.i[:]), j=np.asarray(like.j[:]))
+    synapses.w = synapses.fb = spiking.flat(circuit, weights.forward)
+    role = {"input": 0, "hidden": 1, "error source": 2}
+    cells.kind = np.concatenate([np.full(p.size, role[p.role]) for p in circuit.populations])
+    cells.slot = np.concatenate([np.arange(p.size) for p in circuit.populations])
+    cells.bias = np.concatenate([weights.bias.get(p.name, np.zeros(p.size)) for p in circuit.populations])
+    cells.P = np.random.default_rng(0).random(n)
+    counts = [brian2.EventMonitor(cells, event, record=False) for event in ("up", "down")]
+    outputs = np.arange(n - circuit.populations[-1].size, n)
+    watched = brian2.StateMonitor(cells, "V", record=outputs, dt=resolution)
+    return brian2.Network(cells, synapses, *counts, watched)
+
+
+def compile_plain(directory: str, n_hops: int, n_steps: int) -> None:
+    """Compile the plain formulation with Brian2's defaults; runs in a child process."""
+    prepared = Prepared(n_hops, digits())
+    brian2.set_device("cpp_standalone", directory=directory, build_on_run=False)
+    brian2.defaultclock.dt = 1 * ms
+    plain_network(prepared, n_steps).run(n_steps * ms, namespace={})
+    brian2.device.build(directory=directory, compile=True, run=False, with_output=False)
+
+
+def step_times(prepared: Prepared, config: Config) -> tuple[float, float, float]:
+    """Time a step of the plain formulation and of the model, in turn.
+
+    Returns
+    -------
+    plain, ours : float
+        Microseconds per step, medians.
+    ratio : float
+        Median over the pairs of ours by plain.
+    """
+    timing = chain.timing(prepared.n_hops)
+    n_events = int(config.n_steps * ms / timing.event)
+    life = spiking.Life(
+        random_life(prepared.task, event_fraction=0.3, n_events=n_events, rng=np.random.default_rng(0)),
+        timing,
+        chain.screened(n_hops=prepared.n_hops),
+        prepared.weights,
+    )
+    steps = n_events * float(timing.event / ms)
+    plain, ours = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        process = get_context("spawn").Process(target=compile_plain, args=(folder, prepared.n_hops, config.n_steps))
+        process.start()
+        process.join()
+        for _ in range(config.repeats):
+            subprocess.run([f"{folder}/main"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            plain.append(float(Path(folder, "results", "last_run_info.txt").read_text().split()[0]) / config.n_steps)
+            ours.append(prepared.model.live(life).run_time / steps)
+    return 1e6 * float(np.median(plain)), 1e6 * float(np.median(ours)), float(np.median(np.divide(ours, plain)))
+
+
+def recording_share(prepared: Prepared, config: Config) -> float:
+    """Return the time to write a run of the learning arm as a share of the time to simulate it."""
+    n_events = int(config.n_steps * ms / chain.timing(prepared.n_hops).event)
+    schedule = random_life(prepared.task, event_fraction=0.3, n_events=n_events, rng=np.random.default_rng(0))
+    occurrences = np.flatnonzero(schedule.rare)[:10]
+    life = spiking.Life(
+        schedule,
+        chain.timing(prepared.n_hops),
+        chain.screened(1e-3, prepared.n_hops),
+        prepared.weights,
+        snapshots=occurrences.tolist(),
+    )
+    begin = time.perf_counter()
+    for one in (life, replace(life, schedule=schedule.sham()), replace(life, schedule=schedule.sham(), seed=1)):
+        prepared.model.live(one)
+    simulated = time.perf_counter() - begin
+    hops = prepared.circuit.n_hops
+    numbers = np.zeros((len(occurrences), hops))
+    run = recording.Run(
+        arm="learning",
+        learner="error relay",
+        event_fraction=0.3,
+        replay="off",
+        seed=0,
+        learning_rate=1e-3,
+        role="result",
+        event_time=np.arange(n_events, dtype=float),
+        event_kind=schedule.kind,
+        event_occurrence=schedule.occurrence,
+        event_salience=schedule.salience,
+        event_replayed=np.zeros(n_events, bool),
+        event_stimulus=schedule.stimulus,
+        output_error=np.zeros(n_events),
+        snapshot_occurrence=np.arange(1, len(occurrences) + 1),
+        change=numbers,
+        change_floor=numbers,
+        change_sham=numbers,
+        error_spikes=np.zeros((schedule.n_occurrences, hops)),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        recording.write_run(Path(folder), "run", run)
+        return (time.perf_counter() - begin) / simulated
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time one call."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def measure(config: Config, say: Callable[[str], None]) -> list[Line]:
+    """Measure everything, and return the lines of the table."""
+    task = digits()
+    lines = []
+    for n_hops, points in zip(config.hops, (1.5, 2.0), strict=False):
+        say(f"{n_hops} hops: weights, model")
+        prepared = Prepared(n_hops, task)
+        say(f"{n_hops} hops: accuracy at rest")
+        spikes, rates, difference = accuracy_at_rest(prepared)
+        gap = 100 * abs(spikes - rates)
+        measured = f"{100 * spikes:.1f} % and {100 * rates:.1f} %; squared error {difference:.4f}"
+        lines.append(
+            Line(
+                f"digits, {n_hops} hops: accuracy in spikes and twin",
+                measured,
+                f"within {points:g} points",
+                gap <= points,
+            )
+        )
+        if n_hops == config.hops[0]:
+            say(f"{n_hops} hops: time of a step")
+            plain, ours, ratio = step_times(prepared, config)
+            text = f"{ours:.1f} us, plain {plain:.1f} us: ratio {ratio:.2f}"
+            lines.append(Line(f"compiled step, {n_hops} hops of 64 cells", text, "ratio at most 0.5", ratio <= 0.5))
+            share = recording_share(prepared, config)
+            lines.append(
+                Line("recording a run, share of simulating it", f"{100 * share:.2f} %", "under 5 %", share < 0.05)
+            )
+            again = seconds(partial(spiking.model, prepared.model.spec, task))
+            lines.append(Line("the same model again, from the cache", f"{again:.3f} s", "under 5 s", again < 5))
+    n_hops = prepared.n_hops
+    say(f"{n_hops} hops: {config.n_surprises} surprises, outcome held long")
+    cosine, change = surprises(prepared, 20 * ms * n_hops, config.n_surprises)
+    median = np.median(np.nan_to_num(cosine), axis=0)
+    text = f"median over {len(cosine)} events: {median.min():.3f} (hop {median.argmin()}) to {median.max():.3f}"
+    lines.append(
+        Line(
+            f"cosine to backprop, outcome {20 * n_hops} ms, {n_hops} hops",
+            text,
+            "0.9 at every hop",
+            bool(median.min() >= 0.9),
+        )
+    )
+    say(f"{n_hops} hops: {config.n_surprises} surprises, outcome brief")
+    _, change = surprises(prepared, 100 * ms, config.n_surprises)
+    fronts = [int(np.flatnonzero(row)[-1]) for row in change]
+    text = f"last hop changed {min(fronts)} to {max(fronts)}; exactly 0 beyond"
+    exact = all(f < n_hops - 1 and (row[f + 1 :] == 0).all() for f, row in zip(fronts, change, strict=True))
+    lines.append(Line(f"front of one event, outcome 100 ms, {n_hops} hops", text, "before the last hop", exact))
+    spread = [float(np.linalg.norm(g)) for g in gradient_by_hop(prepared)]
+    falls = max(spread) / min(spread)
+    lines.append(
+        Line(f"backprop's gradient, {n_hops} hops: largest by smallest", f"{falls:.1f}", "at most 20", falls <= 20)
+    )
+    importing = median_import_time(config.repeats)
+    lines.append(Line("import bioplastic", f"{importing:.2f} s", "under 3 s, no torch", importing < 3))
+    return lines
+
+
+def gradient_by_hop(prepared: Prepared) -> list[np.ndarray]:
+    """Return backprop's gradient for the rare events, by hop."""
+    task = prepared.task
+    rare = task.indices(rare=True, held_out=False)
+    gradient = twin.gradient(prepared.circuit, prepared.weights, task.stimuli[rare], task.outcomes[task.label[rare]])
+    return [row for (row,) in reach.by_hop(prepared.circuit, gradient)]
+
+
+def median_import_time(repeats: int) -> float:
+    """Return the time a fresh interpreter takes to import the library."""
+    command = [sys.executable, "-c", "import bioplastic, sys; assert 'torch' not in sys.modules"]
+    return float(np.median([seconds(lambda: subprocess.run(command, check=True)) for _ in range(repeats)]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line, measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="shorter chains and fewer events, two minutes")
+    options = parser.parse_args(argv)
+    console = Console()
+    if spiking.compiler() is None:
+        console.print(spiking.NO_COMPILER)
+        return 1
+    lines = measure(QUICK if options.quick else Config(), lambda text: console.print(f"[dim]{text}[/dim]"))
+    table = Table("what", "measured", "target", "held")
+    for line in lines:
+        table.add_row(line.what, line.measured, line.target, "yes" if line.held else "no")
+    console.print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Measures of reach, against numbers computed by hand."""
+
+import numpy as np
+import pytest
+
+from bioplastic import reach
+from bioplastic.circuit import Circuit, Population, Projection
+
+CHAIN = Circuit(
+    (Population("x", 2, "input"), Population("h", 2), Population("y", 1, "error source")),
+    (Projection("x", "h"), Projection("h", "y")),
+)
+
+
+def weights(h: list[list[float]], y: list[list[float]]) -> dict[str, np.ndarray]:
+    return {"x_to_h": np.array(h), "h_to_y": np.array(y)}
+
+
+def test_weights_are_sorted_by_hops_upstream_not_by_order_of_projections():
+    (hop0,), (hop1,) = reach.by_hop(CHAIN, weights([[1, 2], [3, 4]], [[5, 6]]))
+    assert hop0.tolist() == [5, 6]
+    assert hop1.tolist() == [1, 2, 3, 4]
+
+
+def test_relative_change_is_distance_by_size_of_the_start():
+    start = weights([[0, 2], [0, 0]], [[3, 4]])
+    one, other = weights([[0, 2], [1, 0]], [[3, 4]]), weights([[0, 2], [0, 0]], [[0, 0]])
+    assert reach.relative_change(CHAIN, one, other, start).tolist() == [1.0, 0.5]
+    assert (reach.relative_change(CHAIN, one, one, start) == 0).all()
+
+
+def test_alignment_is_a_cosine_and_unknown_where_nothing_changed():
+    gradient = weights([[1, 0], [0, 0]], [[1, 1]])
+    found = reach.alignment(CHAIN, weights([[0, 0], [0, 0]], [[0, 2]]), gradient)
+    assert found[0] == pytest.approx(1 / np.sqrt(2))
+    assert np.isnan(found[1])
+    assert reach.alignment(CHAIN, weights([[-3, 0], [0, 0]], [[0, 2]]), gradient)[1] == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [([2, 2, 2], 2), ([2, 2, 0], 1), ([2, 0, 2], 0), ([0, 2, 2], -1), ([1, 2, 2], -1)],
+)
+def test_reach_is_the_last_hop_of_the_unbroken_stretch(change: list[float], expected: int):
+    assert reach.reach(change, [1, 1, 1]) == expected
+
+
+def test_reach_against_a_floor_of_zero_counts_any_change_at_all():
+    assert reach.reach([1e-300, 1e-300, 0], [0, 0, 0]) == 1
+
+
+def test_arrival_is_the_first_occurrence_at_which_a_hop_is_reached():
+    change = [[1, 0, 0], [1, 1, 0], [1, 1, 0]]
+    found = reach.arrival(change, np.full((3, 3), 0.5), [1, 4, 9])
+    assert found[:2].tolist() == [1, 4]
+    assert np.isnan(found[2])
+
+
+def test_screening_length_of_an_exponential_is_its_length():
+    change = np.exp(-np.arange(8) / 2.5)
+    assert reach.screening_length(change, np.zeros(8)) == pytest.approx(2.5)
+    assert reach.screening_length(change, np.full(8, change[4])) == pytest.approx(2.5)  # only hops 0 to 3 count
+    assert reach.screening_length(np.ones(8), np.zeros(8)) == np.inf
+    assert np.isnan(reach.screening_length(change, np.full(8, change[2])))  # two hops make no slope
+
+
+def test_change_at_matched_improvement_lies_between_the_snapshots():
+    change = [[2.0, 0.0], [4.0, 1.0]]
+    assert reach.at_improvement(change, [0.2, 0.6], 0.4).tolist() == pytest.approx([3.0, 0.5])
+    assert reach.at_improvement(change, [0.2, 0.6], 0.1).tolist() == pytest.approx([1.0, 0.0])
+    assert np.isnan(reach.at_improvement(change, [0.2, 0.6], 0.7)).all()
+
+
+def test_spread_is_a_root_mean_square_over_seeds():
+    assert reach.spread([[3.0, 0.0], [-4.0, 0.0]]).tolist() == pytest.approx([np.sqrt(12.5), 0.0])
+
+
+def test_interval_covers_the_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    low, high = reach.interval(rng.normal(5, 1, (200, 20)))
+    assert 0.88 < ((low < 5) & (high > 5)).mean() < 0.99
+    assert np.median(high - low) == pytest.approx(2 * 1.96 / np.sqrt(20), rel=0.15)
+
+
+def test_interval_of_equal_single_and_missing_seeds():
+    low, high = reach.interval([[2.0, 2.0], [3.0, np.nan], [np.nan, np.nan]])
+    assert low[:2].tolist() == high[:2].tolist() == [2.0, 3.0]
+    assert np.isnan(low[2])
