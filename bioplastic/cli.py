@@ -233,15 +233,19 @@ def _inspect(arguments: argparse.Namespace) -> None:
 # ---------------------------------------------------------------------------------------------------
 # compare
 
-_SCALARS = {
+_REACH = {
     "error_signal_reach": "reach, frozen",
     "reach": "reach, learning",
     "reach_fixed": "at fixed occurrences",
     "reach_matched": "at matched improvement",
     "screening_length": "screening length",
+}
+_OUTPUT = {
     "improvement": "improvement",
-    "rare_gained": "rare gained",
-    "background_lost": "background lost",
+    "rare_gained": "rare accuracy gained",
+    "background_lost": "background accuracy lost",
+    "rare_error_fall": "fall of rare error",
+    "background_error_rise": "rise of background error",
 }
 _BY_HOP = ("change", "error_signal", "arrival", "alignment", "functional_downstream", "functional_upstream")
 
@@ -253,18 +257,15 @@ def _cell(one: Estimate, n_seeds: int, narrow: bool) -> str:
     return text.replace(" [", "\n[").replace(" (", "\n(") if narrow else text
 
 
-def _scalar_table(comparison: Comparison, fraction: float) -> Table:
-    rows = []
-    for learner in comparison.learner:
-        condition = comparison.condition(learner, fraction)
-        cells = [_cell(getattr(condition, name), comparison.n_seeds, narrow=True) for name in _SCALARS]
-        rows.append([learner, *cells])
-    return _table(
-        f"Event fraction {fraction:g}",
-        ["learner", *_SCALARS.values()],
-        rows,
-        "reach and screening length in hops (reach -1: none), the rest in shares of 1",
-    )
+def _scalar_tables(comparison: Comparison, fraction: float, narrow: bool) -> list[Table]:
+    tables = []
+    for title, measures in (("Reach and screening length, in hops (-1: none)", _REACH), ("Output", _OUTPUT)):
+        rows = []
+        for learner in comparison.learner:
+            condition = comparison.condition(learner, fraction)
+            rows.append([learner, *(_cell(getattr(condition, name), comparison.n_seeds, narrow) for name in measures)])
+        tables.append(_table(f"{title}; event fraction {fraction:g}", ["learner", *measures.values()], rows))
+    return tables
 
 
 def _hop_cell(condition: Condition, name: str, k: int, n_seeds: int, narrow: bool) -> str:
@@ -320,7 +321,8 @@ def _compare(arguments: argparse.Namespace) -> None:
         f"Means over {seeds} with 95 % bootstrap intervals; replay: {comparison.replay}.\n"
     )
     for fraction in comparison.event_fraction:
-        console.print(_scalar_table(comparison, fraction), "")
+        for table in _scalar_tables(comparison, fraction, narrow):
+            console.print(table, "")
         for name in _BY_HOP:
             if any(one.n for learner in comparison.learner for one in _by_hop(comparison, learner, fraction, name)):
                 console.print(_hop_table(comparison, fraction, name, narrow), "")

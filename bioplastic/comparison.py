@@ -110,6 +110,10 @@ class Condition:
         Accuracy on the rare event, after the run less before it.
     background_lost : Estimate
         Accuracy on the background, before the run less after it.
+    rare_error_fall : Estimate
+        Held-out error on the rare event, before the run less after it.
+    background_error_rise : Estimate
+        Held-out error on the background, after the run less before it.
     """
 
     learner: str
@@ -122,6 +126,8 @@ class Condition:
     improvement: Estimate
     rare_gained: Estimate
     background_lost: Estimate
+    rare_error_fall: Estimate
+    background_error_rise: Estimate
     learning_rate: Estimate
     error_signal: tuple[Estimate, ...]
     change: tuple[Estimate, ...]
@@ -138,6 +144,8 @@ LONG_NAMES: dict[str, str] = {
     "arrival": "occurrence at which the change first reaches the hop, over seeds where it does (–: never)",
     "rare_gained": "accuracy on the rare event gained",
     "background_lost": "accuracy on the background lost",
+    "rare_error_fall": "fall of the held-out error on the rare event",
+    "background_error_rise": "rise of the held-out error on the background",
 }
 """What the measures of a `Condition` are, in words."""
 
@@ -204,6 +212,8 @@ def conditions(summary: Summary, replay: int = 0) -> tuple[Condition, ...]:
     values = {name: values_of(summary, name, replay) for name in SUMMARY_VARIABLES}
     values["rare_gained"] = values["accuracy_rare_final"] - values["accuracy_rare_initial"]
     values["background_lost"] = values["accuracy_background_initial"] - values["accuracy_background_final"]
+    values["rare_error_fall"] = values["error_rare_initial"] - values["error_rare_final"]
+    values["background_error_rise"] = values["error_background_final"] - values["error_background_initial"]
     nearest = values["error_signal"][..., :1]
     values["error_signal"] = values["error_signal"] / np.where(nearest > 0, nearest, np.nan)
 

@@ -241,30 +241,32 @@ class Timeline:
         Index of the stimulus, -1 for silence.
     outcome : array of int, shape (n_steps,)
         Index of the outcome, or `NO_OUTCOME`, or `OWN_PREDICTION`.
-    onset, decision, end : arrays of int, shape (n_events,)
-        Step at which each event begins, at which its outcome does (for a probe: would), and at which it ends.
+    onset, decision, look_end, end : arrays of int, shape (n_events,)
+        Step at which each event begins, at which its outcome does (for a probe: would), until which its prediction is
+        looked at from then on (one step, but for a probe as long as an outcome would stay), and at which it ends.
     """
 
     stimulus: np.ndarray
     outcome: np.ndarray
     onset: np.ndarray
     decision: np.ndarray
+    look_end: np.ndarray
     end: np.ndarray
 
 
 def lay_out(schedule: Schedule, timing: Timing) -> Timeline:
-    """Lay a schedule out in time; a probe has no outcome phase, a rest has nothing but its length."""
+    """Lay a schedule out in time; in a probe nothing happens, a rest has nothing but its length."""
     lead, outcome, gap = (timing.steps(name) for name in ("lead", "outcome", "gap"))
     held = np.maximum(1, np.round(outcome * schedule.salience).astype(int))
-    shown = np.where(schedule.kind == Kind.PROBE, 1, held)  # one step more, in which the prediction is looked at
     rest = schedule.kind == Kind.REST
-    length = np.where(rest, schedule.rest, lead + shown + gap)
+    length = np.where(rest, schedule.rest, lead + held + gap)
     end = np.cumsum(length)
     onset = end - length
     decision = np.where(rest, onset, onset + lead)
     stimulus = np.full(end[-1], -1)
     happens = np.full(end[-1], NO_OUTCOME)
     for k in np.flatnonzero(~rest):
-        stimulus[onset[k] : decision[k] + shown[k]] = schedule.stimulus[k]
-        happens[decision[k] : decision[k] + shown[k]] = schedule.outcome[k]
-    return Timeline(stimulus, happens, onset, decision, end)
+        stimulus[onset[k] : decision[k] + held[k]] = schedule.stimulus[k]
+        happens[decision[k] : decision[k] + held[k]] = schedule.outcome[k]
+    look_end = decision + np.where(schedule.kind == Kind.PROBE, held, 1)
+    return Timeline(stimulus, happens, onset, decision, look_end, end)

@@ -34,9 +34,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bioplastic import reach, recording, spiking, twin
-from bioplastic.cells import PHI, CellParameters
+from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.events import Event, Kind, Schedule, Timing, probes, random_life
+from bioplastic.events import Event, Kind, Schedule, Timing, lay_out, probes, random_life
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task, digits
 
@@ -65,6 +65,8 @@ class Config:
 
 QUICK = Config(hops=(12,), n_surprises=3, n_steps=5_000, repeats=3)
 
+REST = 400 * ms
+"""Time over which the prediction of a chain at rest is averaged."""
 SURPRISE = ErrorRelay(theta=0.02, gain=1.0, eta=1e-6)
 """So fine a threshold and so small a rate that one event is seen as a direction, not as a lesson."""
 
@@ -96,7 +98,7 @@ def accuracy_at_rest(prepared: Prepared) -> tuple[float, float, float]:
     """Return accuracy on held-out background digits in spikes and in the twin, and their mean squared difference."""
     task, circuit = prepared.task, prepared.circuit
     shown = task.indices(rare=False, held_out=True)
-    timing = replace(chain.timing(prepared.n_hops), lead=2 * chain.timing(prepared.n_hops).lead)
+    timing = replace(chain.timing(prepared.n_hops), lead=2 * chain.timing(prepared.n_hops).lead, outcome=REST)
     spikes = prepared.model.live(spiking.Life(probes(shown), timing, chain.screened(), prepared.weights)).prediction
     rates = twin.predict(circuit, twin.Networks.stack([prepared.weights]), task.stimuli[shown])[0]
     label = task.label[shown]
@@ -125,7 +127,15 @@ def surprises(prepared: Prepared, outcome: brian2.Quantity, n: int) -> tuple[np.
     return np.array(cosines), np.array(changes)
 
 
-def plain_network(prepared: Prepared, n_steps: int) -> brian2.Network:
+def timed_life(prepared: Prepared, n_steps: int) -> spiking.Life:
+    """Return the life over which a step is timed: digits, almost every third of them the rare one."""
+    timing = chain.timing(prepared.n_hops)
+    n_events = int(n_steps * ms / timing.event)
+    schedule = random_life(prepared.task, event_fraction=0.3, n_events=n_events, rng=np.random.default_rng(0))
+    return spiking.Life(schedule, timing, chain.screened(n_hops=prepared.n_hops), prepared.weights)
+
+
+def plain_network(prepared: Prepared, life: spiking.Life) -> brian2.Network:
     """Write the same dynamics down plainly, as one would at first: what the speed of a step is compared with.
 
     Branches by kind of cell, tables looked up at every step by every cell, two events for two signs of the error,
@@ -133,17 +143,20 @@ def plain_network(prepared: Prepared, n_steps: int) -> brian2.Network:
     """
     circuit, weights, task = prepared.circuit, prepared.weights, prepared.task
     n, widest = circuit.n_cells, max(p.size for p in circuit.populations)
-    resolution = 10 * ms
-    shown = np.full((n_steps // 10, widest), 0.5)
-    taught = -np.ones((n_steps // 10, widest))
-    taught[:, : task.outcomes.shape[1]] = np.where(np.arange(n_steps // 10) % 45 >= 30, 0.5, -1.0)[:, None]
+    resolution = life.timing.resolution
+    timeline = lay_out(life.schedule, life.timing)
+    shown = np.zeros((len(timeline.stimulus), widest))
+    taught = -np.ones((len(timeline.stimulus), widest))
+    shown[timeline.stimulus >= 0] = task.stimuli[timeline.stimulus[timeline.stimulus >= 0]]
+    known = timeline.outcome >= 0
+    taught[known, : task.outcomes.shape[1]] = task.outcomes[timeline.outcome[known]]
     parameters = CellParameters()
     names = {
         **parameters.namespace,
-        "theta": 1.0,
-        "eta": 0.0,
-        "gain": 1.0,
-        "tau_e": 1e9 * ms,
+        "theta": life.rule.theta,
+        "eta": life.rule.eta,
+        "gain": life.rule.gain,
+        "tau_e": life.rule.tau_e,
         "drive": brian2.TimedArray(shown, dt=resolution),
         "teach": brian2.TimedArray(taught, dt=resolution),
     }
@@ -151,11 +164,12 @@ def plain_network(prepared: Prepared, n_steps: int) -> brian2.Network:
         n,
         """
         dV/dt = (bias - V)/tau_m : 1
-        dA/dt = -A/tau_a : 1
+        dA/dt = (abias - A)/tau_a : 1
         dx/dt = -x/tau_x : 1
         P : 1
         E : 1
         bias : 1
+        abias : 1
         kind : integer (constant)
         slot : integer (constant)
         """,
@@ -167,9 +181,9 @@ def plain_network(prepared: Prepared, n_steps: int) -> brian2.Network:
         name="plain_cells",
     )
     cells.run_regularly(
-        f"""
-        phi_v = {PHI.format(v="V")}
-        phi_va = {PHI.format(v="V + A")}
+        """
+        phi_v = 0.5 + 0.5*V/sqrt(sqrt(1 + V**4))
+        phi_va = 0.5 + 0.5*(V + A)/sqrt(sqrt(1 + (V + A)**4))
         y = teach(t, slot)
         taught = int(y >= 0)
         rate = int(kind == 0)*drive(t, slot) + int(kind == 1)*phi_va + int(kind == 2)*(taught*y + (1 - taught)*phi_v)
@@ -194,8 +208,8 @@ def plain_network(prepared: Prepared, n_steps: int) -> brian2.Network:
         on_event={"up": "up", "down": "down"},
         name="plain_synapses",
     )
-    like = spiking.build(circuit, SURPRISE, name="like_cells").synapses  # same wiring, from the one place that knows it
-    synapses.connect(i=np.asarray(like.i[:]), j=np.asarray(like.j[:]))
+    pre, post = spiking.connections(circuit)
+    synapses.connect(i=pre, j=post)
     synapses.w = synapses.fb = spiking.flat(circuit, weights.forward)
     role = {"input": 0, "hidden": 1, "error source": 2}
     cells.kind = np.concatenate([np.full(p.size, role[p.role]) for p in circuit.populations])
@@ -213,7 +227,9 @@ def compile_plain(directory: str, n_hops: int, n_steps: int) -> None:
     prepared = Prepared(n_hops, digits())
     brian2.set_device("cpp_standalone", directory=directory, build_on_run=False)
     brian2.defaultclock.dt = 1 * ms
-    plain_network(prepared, n_steps).run(n_steps * ms, namespace={})
+    life = timed_life(prepared, n_steps)
+    network = plain_network(prepared, life)
+    network.run(len(life.schedule) * life.timing.event, namespace={})
     brian2.device.build(directory=directory, compile=True, run=False, with_output=False)
 
 
@@ -227,15 +243,8 @@ def step_times(prepared: Prepared, config: Config) -> tuple[float, float, float]
     ratio : float
         Median over the pairs of ours by plain.
     """
-    timing = chain.timing(prepared.n_hops)
-    n_events = int(config.n_steps * ms / timing.event)
-    life = spiking.Life(
-        random_life(prepared.task, event_fraction=0.3, n_events=n_events, rng=np.random.default_rng(0)),
-        timing,
-        chain.screened(n_hops=prepared.n_hops),
-        prepared.weights,
-    )
-    steps = n_events * float(timing.event / ms)
+    life = timed_life(prepared, config.n_steps)
+    steps = len(life.schedule) * float(life.timing.event / ms)
     plain, ours = [], []
     with tempfile.TemporaryDirectory() as folder:
         process = get_context("spawn").Process(target=compile_plain, args=(folder, prepared.n_hops, config.n_steps))
@@ -243,23 +252,18 @@ def step_times(prepared: Prepared, config: Config) -> tuple[float, float, float]
         process.join()
         for _ in range(config.repeats):
             subprocess.run([f"{folder}/main"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-            plain.append(float(Path(folder, "results", "last_run_info.txt").read_text().split()[0]) / config.n_steps)
+            plain.append(float(Path(folder, "results", "last_run_info.txt").read_text().split()[0]) / steps)
             ours.append(prepared.model.live(life).run_time / steps)
     return 1e6 * float(np.median(plain)), 1e6 * float(np.median(ours)), float(np.median(np.divide(ours, plain)))
 
 
 def recording_share(prepared: Prepared, config: Config) -> float:
     """Return the time to write a run of the learning arm as a share of the time to simulate it."""
-    n_events = int(config.n_steps * ms / chain.timing(prepared.n_hops).event)
-    schedule = random_life(prepared.task, event_fraction=0.3, n_events=n_events, rng=np.random.default_rng(0))
+    life = timed_life(prepared, config.n_steps)
+    schedule, n_events = life.schedule, len(life.schedule)
     occurrences = np.flatnonzero(schedule.rare)[:10]
-    life = spiking.Life(
-        schedule,
-        chain.timing(prepared.n_hops),
-        chain.screened(1e-3, prepared.n_hops),
-        prepared.weights,
-        snapshots=occurrences.tolist(),
-    )
+    rule = chain.screened(1e-3, prepared.n_hops)
+    life = replace(life, rule=rule, snapshots=occurrences.tolist())
     begin = time.perf_counter()
     for one in (life, replace(life, schedule=schedule.sham()), replace(life, schedule=schedule.sham(), seed=1)):
         prepared.model.live(one)

@@ -74,6 +74,10 @@ def make_summary(n_seeds=3, **changes):
         "accuracy_rare_final": rare,
         "accuracy_background_initial": np.full(shape, 0.96),
         "accuracy_background_final": np.full(shape, 0.9),
+        "error_rare_initial": np.full(shape, 0.9),
+        "error_rare_final": np.full(shape, 0.2),
+        "error_background_initial": np.full(shape, 0.1),
+        "error_background_final": np.full(shape, 0.15),
         "learning_rate": np.full(shape, 0.01),
     }
     variables |= changes.pop("variables", {})
@@ -183,6 +187,8 @@ def test_conditions_by_hand():
     assert relay.rare_gained.mean == pytest.approx(0.5)
     assert (relay.rare_gained.low, relay.rare_gained.high) == pytest.approx((0.25, 0.75))
     assert relay.background_lost.mean == pytest.approx(0.06)
+    assert relay.rare_error_fall.mean == pytest.approx(0.7)
+    assert relay.background_error_rise.mean == pytest.approx(0.05)
     # The decays per hop are 0, 1/2 and 1/2, so that the mean length is 3; the longest is infinite.
     assert relay.screening_length.mean == pytest.approx(3)
     assert relay.screening_length.low == pytest.approx(2)
@@ -378,6 +384,9 @@ def test_compare(path, capsys):
     assert "backprop frozen all 0 [0, 0] 3 refuted it reaches every hop at 0.01 already" in lines
     assert "backprop learning all 1 [1, 1] 3 supported" in lines
     assert "error relay learning 0.3 1 [1, 1] 3 supported" in lines
+    # reach and output at 0.01
+    assert "error relay 1.33 [0, 3] 0.333 [0, 1] – – 3 [2, inf]" in lines
+    assert "backprop – 0.5 [0.5, 0.5] 0.06 [0.06, 0.06] 0.7 [0.7, 0.7] 0.05 [0.05, 0.05]" in lines
     # change by hop at 0.01, and what is not above the sham floor
     assert "0 0.3 [0.1, 0.6] 0.1 [0.1, 0.1] 0.1 [0.1, 0.1]" in lines
     assert "3 0 [0, 0] † 0.0125 [0.0125, 0.0125] 0.0125 [0.0125, 0.0125]" in lines
@@ -407,8 +416,8 @@ def test_compare_writes_csv(path, tmp_path, capsys):
     assert code == 0
     assert str(table) in out
     rows = list(csv.DictReader(table.open(encoding="utf-8")))
-    # 9 measures, and 7 by hop
-    assert len(rows) == len(LEARNERS) * len(FRACTIONS) * (9 + 7 * HOPS)
+    # 11 measures, and 7 by hop
+    assert len(rows) == len(LEARNERS) * len(FRACTIONS) * (11 + 7 * HOPS)
     (row,) = [
         row
         for row in rows

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from bioplastic import twin  # noqa: E402 (torch may be absent)
 from bioplastic.cells import phi  # noqa: E402
 from bioplastic.circuit import Circuit, CircuitError, Population, Projection, Weights  # noqa: E402
-from bioplastic.events import Event, Kind, Schedule, probes, random_life  # noqa: E402
+from bioplastic.events import Event, Kind, Schedule, ScheduleError, probes, random_life  # noqa: E402
 from bioplastic.rules.backprop import Backprop, reference_update  # noqa: E402
 from bioplastic.tasks import random_patterns  # noqa: E402
 from bioplastic.twin import Networks, Pretraining, TwinLife, deltas, gradient, live, potentials, predict  # noqa: E402
@@ -244,6 +244,21 @@ def test_lives_of_different_lengths_are_refused():
     message = "lives of [4, 8] events cannot be lived at once; give all the same number of events."
     with pytest.raises(ValueError, match=re.escape(message)):
         live(chain(2), TASK, lives)
+
+
+@pytest.mark.parametrize(
+    ("event", "snapshots", "message"),
+    [
+        (Event(6, 0), [], "stimulus = 6, but the task has 6: give an index from 0 to 5."),
+        (Event(0, 6), [], "outcome = 6, but the task has 6: give an index from 0 to 5."),
+        (Event(0, 0), [1], "snapshots = [1]; give different events, 0 to 0, in rising order."),
+        (Event(0, 0), [0, 0], "snapshots = [0, 0]; give different events, 0 to 0, in rising order."),
+    ],
+)
+def test_a_life_that_does_not_fit(event, snapshots, message):
+    life = TwinLife(Schedule.of([event]), Backprop(), random_weights(chain(2)), snapshots)
+    with pytest.raises(ScheduleError, match=re.escape(message)):
+        live(chain(2), TASK, [life])
 
 
 def test_progress_ends_at_one():
