@@ -131,9 +131,11 @@ RUN_VARIABLES: dict[str, Variable] = {
     "change_sham": Variable(
         ("snapshot", "hop"), "1", "relative change of the weights of the sham run against the start"
     ),
-    "error_spikes": Variable(("occurrence", "hop"), "1", "error spikes at an occurrence"),
-    "error_spikes_sham": Variable(("occurrence", "hop"), "1", "error spikes at an occurrence, sham run"),
-    "error_spikes_sham2": Variable(("occurrence", "hop"), "1", "error spikes at an occurrence, second sham run"),
+    "error_spikes": Variable(
+        ("occurrence", "hop"), "1", "error spikes at an occurrence and in the events that it is counted over"
+    ),
+    "error_spikes_sham": Variable(("occurrence", "hop"), "1", "the same in the sham run"),
+    "error_spikes_sham2": Variable(("occurrence", "hop"), "1", "the same in the second sham run"),
     "improvement": Variable(("snapshot",), "1", "fraction of the rare event's output error that is gone"),
     "alignment": Variable(("hop",), "1", "cosine of the weight change to the backprop gradient"),
     "functional_downstream": Variable(

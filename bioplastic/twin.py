@@ -338,12 +338,12 @@ class Pretraining:
         Weight of that penalty.
     """
 
-    steps: int = 600
+    steps: int = 900
     batch: int = 64
     learning_rate: float = 6e-3
     noise: float = 0.1
     largest_potential: float = 0.6
-    penalty: float = 0.1
+    penalty: float = 0.3
 
 
 def pretrain(

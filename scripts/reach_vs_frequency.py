@@ -59,6 +59,9 @@ class Config:
         A life in the frozen arm lasts for at least this many rare events,
     n_events_frozen : int
         and for at least this many events.
+    n_counted : int
+        Events, from an occurrence on, over which its error spikes are counted: what an event leaves below threshold
+        in a cell, the next ones may push over it. More events count more of that, and more noise.
     tuning_fraction : float
         Event fraction at which the learning rates are chosen: high, so that there is something to learn.
     spiking_rates, backprop_rates : tuple of float
@@ -77,6 +80,7 @@ class Config:
     n_events: int = 300
     n_occurrences_frozen: int = 8
     n_events_frozen: int = 120
+    n_counted: int = 3
     tuning_fraction: float = 0.3
     spiking_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03)
     backprop_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -308,14 +312,11 @@ class Bench:
         return np.square(prediction - self.task.outcomes[schedule.outcome]).sum(1)
 
     def by_occurrence(self, schedule: Schedule, per_event: np.ndarray) -> np.ndarray:
-        """Add up numbers per event from each occurrence to the next, shape (n_occurrences, n_hops).
-
-        What happens later than a screened cell remembers, `chain.MEMORY` events, can only be noise and is left out.
-        """
+        """Add up numbers per event over each occurrence and what follows it, shape (n_occurrences, n_hops)."""
         latest = np.cumsum(schedule.rare)
         event = np.arange(len(schedule))
         since = event - np.flatnonzero(schedule.rare)[np.maximum(latest, 1) - 1]
-        counts = (latest > 0) & (since < chain.MEMORY)
+        counts = (latest > 0) & (since < self.config.n_counted)
         total = np.zeros((schedule.n_occurrences, per_event.shape[1]))
         np.add.at(total, latest[counts] - 1, per_event[counts])
         return total
@@ -638,7 +639,8 @@ def show(path: Path) -> None:
     """Print the table and draw the figure."""
     done = recording.read(path)
     summary = done.summary
-    table = Table(title=f"Hops reached upstream: mean over {len(summary.seed)} seeds [95 % interval]")
+    n_seeds = f"{len(summary.seed)} seed{'s' * (len(summary.seed) > 1)}"
+    table = Table(title=f"Hops reached upstream (-1: none), by event fraction: mean over {n_seeds} [95 % interval]")
     table.add_column("learner")
     table.add_column("arm")
     for fraction in summary.event_fraction:
