@@ -444,9 +444,9 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         "stimuli": TimedArray(np.zeros((spec.n_stimuli + 1, n_inputs)), dt=1 * second, name="stimuli"),
         "outcomes": TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="outcomes"),
     }
-    spiking.cells.namespace.update(
-        **tables, own_prediction=OWN_PREDICTION, no_outcome=NO_OUTCOME, smoothing=1 - np.exp(-float(step / PREDICTION_WINDOW))
-    )
+    smoothing = 1 - np.exp(-float(step / PREDICTION_WINDOW))
+    names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing}
+    spiking.cells.namespace.update(**tables, **names)
     subgroups, first = [], 0
     for population in circuit.inputs:
         group = spiking.population(population.name)

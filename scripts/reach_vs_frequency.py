@@ -98,12 +98,12 @@ FULL = Config(
 QUICK = Config(
     event_fractions=(0.03, 0.3),
     seeds=(0, 1),
-    n_events=60,
-    n_occurrences_frozen=3,
-    n_events_frozen=60,
+    n_events=40,
+    n_occurrences_frozen=2,
+    n_events_frozen=40,
     spiking_rates=(0.001, 0.003),
     backprop_rates=(0.03, 0.1),
-    n_probes=20,
+    n_probes=10,
 )
 
 
@@ -665,7 +665,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="two fractions, one seed, a minute")
+    size.add_argument("--quick", action="store_true", help="two fractions, two seeds, a minute")
     size.add_argument("--full", action="store_true", help="five fractions, ten seeds, an hour")
     parser.add_argument("--hops", type=int, help=f"length of the chain (default {chain.N_HOPS})")
     parser.add_argument("--seeds", type=int, help="number of seeds")

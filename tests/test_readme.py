@@ -215,9 +215,7 @@ def test_option_check_can_fail() -> None:
 def test_driver_stops_at_the_first_failure(tmp_path: Path) -> None:
     def run(*blocks: str) -> tuple[int, str]:
         data = json.dumps([(10, block) for block in blocks])
-        done = subprocess.run(
-            [sys.executable, "-c", DRIVER], input=data, cwd=tmp_path, capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, "-c", DRIVER], input=data, cwd=tmp_path, capture_output=True, text=True)
         return json.loads((tmp_path / "done.json").read_text()), done.stderr
 
     assert run("x = 1", "assert x == 1") == (2, "")

@@ -158,9 +158,7 @@ def test_every_run_variable_is_a_field_and_the_other_way_round():
 def test_every_variable_is_in_the_documentation(table):
     text = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
     for name, row in table.items():
-        meanings = (
-            f"; {', '.join(f'{code} {word}' for code, word in enumerate(row.flags))}" if row.flags else ""
-        )
+        meanings = f"; {', '.join(f'{code} {word}' for code, word in enumerate(row.flags))}" if row.flags else ""
         axes = ", ".join(row.dims) or "(scalar)"
         line = f"| `{name}` | {axes} | {row.dtype} | {row.units} | {row.long_name}{meanings} |"
         assert line in text.splitlines(), f"docs/recording.md lacks the line\n{line}"
@@ -330,9 +328,7 @@ def test_every_axis_has_a_scale_and_every_variable_a_unit(finished):
             return
         kind = h5py.check_string_dtype(item.dtype)
         assert item.dtype.kind in "fiu" or (kind and kind.encoding == "utf-8" and kind.length is None), name
-        counted = item.attrs.get("NAME", b"").startswith(
-            b"This is a netCDF dimension but not a netCDF variable."
-        )
+        counted = item.attrs.get("NAME", b"").startswith(b"This is a netCDF dimension but not a netCDF variable.")
         if not counted:
             assert item.attrs["units"], name
             assert item.attrs["long_name"], name
@@ -527,9 +523,7 @@ def test_killed_while_adding_runs_loses_at_most_the_run_in_hand(tmp_path):
             experiment.add(f"run{{number}}", make_run(number))
             print(number, flush=True)
     """
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
     last = -1
     while last < 20:
         line = child.stdout.readline()
@@ -667,9 +661,7 @@ def test_runs_without_their_settings_are_refused(tmp_path):
     experiment = begin(tmp_path / "x.h5")
     experiment.add("a", make_run())
     (experiment.folder / "config.json").write_text("{")
-    with pytest.raises(
-        RecordingError, match=r"x\.h5\.parts holds runs, but its config\.json is missing or damag"
-    ):
+    with pytest.raises(RecordingError, match=r"x\.h5\.parts holds runs, but its config\.json is missing or damag"):
         begin(tmp_path / "x.h5")
     assert names_in(experiment.folder) == ["a.h5", "config.json"]
 
@@ -679,9 +671,7 @@ def test_settings_that_do_not_go_into_json_are_named(tmp_path, value):
     if type(value) is np.float64:  # is a float, and goes
         assert begin(tmp_path / "x.h5", config={"gain": value})
         return
-    with pytest.raises(
-        RecordingError, match=r"the setting gain = .* does not go into JSON: use plain finite"
-    ):
+    with pytest.raises(RecordingError, match=r"the setting gain = .* does not go into JSON: use plain finite"):
         begin(tmp_path / "x.h5", config={"gain": value})
 
 
@@ -802,9 +792,7 @@ def test_missing_unfinished_and_folder(tmp_path):
     with pytest.raises(RecordingError, match=r"x\.h5 does not exist: check the path, or run the script"):
         read(tmp_path / "x.h5")
     begin(tmp_path / "x.h5")
-    with pytest.raises(
-        RecordingError, match=r"x\.h5 is not finished: run its script again with the same settings"
-    ):
+    with pytest.raises(RecordingError, match=r"x\.h5 is not finished: run its script again with the same settings"):
         read(tmp_path / "x.h5")
     with pytest.raises(RecordingError, match="is a folder: give the HDF5 file"):
         read(tmp_path)
@@ -824,18 +812,14 @@ def test_not_hdf5(tmp_path):
 def test_truncated(finished, kept):
     content = finished.read_bytes()
     finished.write_bytes(content[: max(8, int(kept * len(content)))])
-    with pytest.raises(
-        RecordingError, match=r"reach\.h5 is truncated or damaged .*: copy it again, or remove it"
-    ):
+    with pytest.raises(RecordingError, match=r"reach\.h5 is truncated or damaged .*: copy it again, or remove it"):
         read(finished)
 
 
 def test_foreign_hdf5(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["data"] = [1, 2, 3]
-    with pytest.raises(
-        RecordingError, match=r"is an HDF5 file, but not a recording .*no attribute schema = 'biopl"
-    ):
+    with pytest.raises(RecordingError, match=r"is an HDF5 file, but not a recording .*no attribute schema = 'biopl"):
         read(tmp_path / "x.h5")
 
 
@@ -854,9 +838,7 @@ def test_newer_schema(finished):
 def test_not_complete(finished):
     with h5py.File(finished, "r+") as file:
         file.attrs["complete"] = 0
-    with pytest.raises(
-        RecordingError, match=r"reach\.h5 is not complete: remove it and run its script again"
-    ):
+    with pytest.raises(RecordingError, match=r"reach\.h5 is not complete: remove it and run its script again"):
         read(finished)
 
 
@@ -914,9 +896,7 @@ def test_commit_is_that_of_the_checkout_the_package_is_in(tmp_path, monkeypatch)
 
     def git(*arguments):
         who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.hooksPath=/dev/null"]
-        done = subprocess.run(
-            ["git", "-C", tmp_path, *who, *arguments], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(["git", "-C", tmp_path, *who, *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     package = tmp_path / "recording.py"

@@ -12,9 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PRINTS_ONLY = {"benchmark.py"}
 
 
-every_script = pytest.mark.parametrize(
-    "script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name
-)
+every_script = pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name)
 
 
 def run(script: Path, *arguments: str, cwd: Path, timeout: float) -> str:

@@ -12,9 +12,9 @@ symbol   Brian2   unit  meaning                                      default fro
 V        V        1     basal potential                              -
 A        A        1     apical potential                             -
 E        E        1     accumulated mismatch, in spikes              -
-theta    theta    1     error threshold, in spikes                   docs/model.md (chosen; swept in the benchmark)
-leak     leak     Hz    1/tau_e, rate at which E leaks away          docs/model.md
-gain     gain     1     attenuation of the error per hop             docs/model.md
+theta    theta    1     error threshold, in spikes                   models/chain.py (chosen)
+leak     leak     Hz    1/tau_e, rate at which E leaks away          models/chain.py (chosen)
+gain     gain     1     attenuation of the error per hop             models/chain.py (chosen)
 eta      eta      1     learning rate                                swept by every experiment
 fb       fb       1     feedback weight, post to pre                 the forward weight at the start
 x_pre    x_pre    1     trace of the presynaptic cell's spikes       -
