@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -464,15 +465,17 @@ def summarise(
                 values[name][i, j, 0] = measured
             values["learning_rate"][i, j, 0] = eta
     # At matched improvement: as much as the learner that improves least gets to, at each fraction and for each seed.
-    for j, fraction in enumerate(config.event_fractions):
-        for k, seed in enumerate(config.seeds):
+    for (j, fraction), (i, learner) in product(enumerate(config.event_fractions), enumerate(everyone)):
+        lived = [experiment.run(Condition("learning", learner, fraction, seed, 0.0).name) for seed in config.seeds]
+        floor = reach.spread([one.measured("change_floor") for one in lived])
+        for k, one in enumerate(lived):
             level = values["improvement"][:, j, 0, k].min()
-            for i, learner in enumerate(everyone):
-                one = experiment.run(Condition("learning", learner, fraction, seed, 0.0).name)
-                if level > 0:
-                    matched = reach.at_improvement(one.measured("change"), one.measured("improvement"), level)
-                    values["change_matched"][i, j, 0, k] = matched
-                    values["reach_matched"][i, j, 0, k] = reach.reach(matched, values["change_floor"][i, j, 0, k])
+            if level > 0:
+                change, floor_there = (
+                    reach.at_improvement(x, one.measured("improvement"), level) for x in (one.measured("change"), floor)
+                )
+                values["change_matched"][i, j, 0, k] = change
+                values["reach_matched"][i, j, 0, k] = reach.reach(change, floor_there)
     names = tuple(x.name for x in everyone)
     summary = recording.Summary(
         learner=names,
