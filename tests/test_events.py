@@ -149,8 +149,36 @@ def test_lay_out_by_hand():
     line = lay_out(schedule, timing)
     n, own = NO_OUTCOME, OWN_PREDICTION
     #                         ordinary          salient, 3 steps    rest    probe          at least one step
-    assert line.stimulus.tolist() == [4, 4, 4, 4, 4, -1, 2, 2, 2, 2, 2, 2, -1, -1, -1, 5, 5, 5, 5, -1, 0, 0, 0, 0, -1]
-    assert line.outcome.tolist() == [n, n, n, 1, 1, n, n, n, n, 3, 3, 3, n, n, n, n, n, n, n, n, n, n, n, own, n]
-    assert line.onset.tolist() == [0, 6, 13, 15, 20]
-    assert line.decision.tolist() == [3, 9, 13, 18, 23]
-    assert line.end.tolist() == [6, 13, 15, 20, 25]
+    assert line.stimulus.tolist() == [
+        4,
+        4,
+        4,
+        4,
+        4,
+        -1,
+        2,
+        2,
+        2,
+        2,
+        2,
+        2,
+        -1,
+        -1,
+        -1,
+        5,
+        5,
+        5,
+        5,
+        5,
+        -1,
+        0,
+        0,
+        0,
+        0,
+        -1,
+    ]
+    assert line.outcome.tolist() == [n, n, n, 1, 1, n, n, n, n, 3, 3, 3, n, n, n, n, n, n, n, n, n, n, n, n, own, n]
+    assert line.onset.tolist() == [0, 6, 13, 15, 21]
+    assert line.decision.tolist() == [3, 9, 13, 18, 24]
+    assert line.look_end.tolist() == [4, 10, 14, 20, 25]  # a probe is looked at for as long as an outcome would stay
+    assert line.end.tolist() == [6, 13, 15, 21, 26]
