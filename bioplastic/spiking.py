@@ -837,7 +837,8 @@ def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model
 def _built(spec: ModelSpec, compiler_version: str) -> Path:
     """Return the folder of the compiled model, compiling it first if need be."""
     here = Path(__file__).parent
-    sources = [here / "spiking.py", here / "cells.py", *sorted((here / "rules").glob("*.py"))]
+    names = ("cells.py", "circuit.py", "events.py", "spiking.py")
+    sources = [*(here / name for name in names), *sorted((here / "rules").glob("*.py"))]
     made_of = [
         *(path.read_text() for path in sources),
         spec.circuit.to_json(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -427,7 +426,7 @@ def pretrained(
     """`pretrain`, once: afterwards from `cache`, where the file's name is the hash of all that made the weights."""
     settings = settings or Pretraining()
     made_of = hashlib.sha256()
-    for part in (circuit.to_json(), repr(asdict(settings)), torch.__version__, inspect.getsource(pretrain), PHI):
+    for part in (circuit.to_json(), repr(asdict(settings)), torch.__version__, Path(__file__).read_text(), PHI):
         made_of.update(part.encode())
     for array in (task.stimuli, task.outcomes, task.label, task.held_out):
         made_of.update(np.ascontiguousarray(array).tobytes())

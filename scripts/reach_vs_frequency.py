@@ -38,6 +38,10 @@ from bioplastic.tasks import Task, digits
 
 TUNING_SEEDS = (998, 999)
 """Learning rates are chosen on networks of their own, not on those that give the results."""
+FAIR_FALL = 20
+"""Factor by which backprop's gradient may fall along the chain before the comparison is none."""
+FAIR = "backprop gets a fair chance"
+UNFAIR = f"more than {FAIR_FALL}, so backprop does not get a fair chance; shorten the chain"
 SMALLEST_IMPROVEMENT = 0.05
 """Fraction of the output error that must be gone before anybody asks which hops it was that did it."""
 
@@ -236,6 +240,18 @@ class Bench:
             error_background_initial=background[0],
             error_background_final=background[1],
         )
+
+    def gradient_norm(self, seed: int) -> np.ndarray:
+        """Root mean square, over the rare events to learn from, of the norm of backprop's gradient, by hop."""
+        from bioplastic import twin
+
+        rare = self.task.indices(rare=True, held_out=False)
+        squares = []
+        for stimulus in rare:
+            wanted = self.task.outcomes[self.task.label[[stimulus]]]
+            gradient = twin.gradient(self.circuit, self.weights[seed], self.task.stimuli[[stimulus]], wanted)
+            squares.append([row @ row for (row,) in reach.by_hop(self.circuit, gradient)])
+        return np.sqrt(np.mean(squares, axis=0))
 
     def accuracy(self, weights: Weights) -> tuple[float, float]:
         """Accuracy on held-out rare and background images, in the rate network."""
@@ -443,16 +459,21 @@ COPIED = (
 """What the summary takes from the runs as it is."""
 
 
-def summarise(
-    config: Config, experiment: recording.Experiment, n_fixed: int
-) -> tuple[recording.Summary, recording.LearningRateSweep]:
+def summarise(bench: Bench, experiment: recording.Experiment) -> tuple[recording.Summary, recording.LearningRateSweep]:
     """Gather the measures of all runs into labelled arrays."""
+    config = bench.config
     everyone = learners(config)
-    shape = (len(everyone), len(config.event_fractions), 1, len(config.seeds))
-    values = {
-        name: np.full((*shape, config.n_hops) if "hop" in row.dims else shape, np.nan)
-        for name, row in recording.SUMMARY_VARIABLES.items()
+    length = {
+        "learner": len(everyone),
+        "event_fraction": len(config.event_fractions),
+        "replay": 1,
+        "seed": len(config.seeds),
+        "hop": config.n_hops,
     }
+    values = {
+        name: np.full([length[dim] for dim in row.dims], np.nan) for name, row in recording.SUMMARY_VARIABLES.items()
+    }
+    values["gradient_norm"][:] = [bench.gradient_norm(seed) for seed in config.seeds]
     for i, learner in enumerate(everyone):
         eta = chosen_rate(config, experiment, learner)
         for j, fraction in enumerate(config.event_fractions):
@@ -460,7 +481,7 @@ def summarise(
             def runs(arm: str, learner: Learner = learner, fraction: float = fraction) -> list[recording.Run]:
                 return [experiment.run(Condition(arm, learner, fraction, seed, 0.0).name) for seed in config.seeds]
 
-            cell = frozen_measures(runs("frozen")) | learning_measures(runs("learning"), n_fixed)
+            cell = frozen_measures(runs("frozen")) | learning_measures(runs("learning"), bench.n_fixed())
             for name, measured in cell.items():
                 values[name][i, j, 0] = measured
             values["learning_rate"][i, j, 0] = eta
@@ -577,13 +598,13 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         script=Path(__file__).read_text(encoding="utf-8"),
     )
     if experiment.complete:
-        console.print(f"{out} is complete; delete it, or give another --out, to run again.")
+        console.print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)
         return out
     import torch
 
     torch.set_num_threads(1)  # lives run beside it
     if spiking.compiler() is None:
-        console.print(spiking.NO_COMPILER)
+        console.print(spiking.NO_COMPILER, soft_wrap=True)
     everyone = learners(config)
     in_spikes, in_twin = [x for x in everyone if x.spikes], [x for x in everyone if not x.spikes]
     n_steps = {
@@ -634,7 +655,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         one_by_one(frozen, "spikes: frozen")
         learning = [c for x in in_spikes for c in result_conditions(config, x, "learning", eta[x.name])]
         one_by_one(learning, "spikes: learning")
-    experiment.finish(*summarise(config, experiment, bench.n_fixed()))
+    experiment.finish(*summarise(bench, experiment))
     return out
 
 
@@ -656,10 +677,14 @@ def show(path: Path) -> None:
             table.add_row(name if arm == "frozen" else "", arm or "accuracy on the rare digit", *cells)
     console = Console()
     console.print(table)
+    norm = summary.variable("gradient_norm").values.mean(0)
+    fall = norm.max() / norm.min()
+    console.print("Norm of backprop's gradient by hop, at the start:", " ".join(f"{x:.2f}" for x in norm))
+    console.print(f"Its largest is {fall:.1f} times its smallest: {FAIR if fall <= FAIR_FALL else UNFAIR}.")
     for figure, suffix in ((plots.reach_figure(done), ""), (plots.front_figure(done), "-front")):
         for written in plots.save(figure, path.with_name(f"{path.stem}{suffix}")):
-            console.print(f"wrote {written}")
-    console.print(f"wrote {path}; look into it with: bioplastic inspect {path}")
+            console.print(f"wrote {written}", soft_wrap=True)
+    console.print(f"wrote {path}; look into it with: bioplastic inspect {path}", soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
