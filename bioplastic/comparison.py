@@ -209,7 +209,8 @@ def conditions(summary: Summary, replay: int = 0) -> tuple[Condition, ...]:
     tuple of Condition
         The event fraction varies fastest.
     """
-    values = {name: values_of(summary, name, replay) for name in SUMMARY_VARIABLES}
+    of_conditions = [name for name, row in SUMMARY_VARIABLES.items() if "replay" in row.dims]
+    values = {name: values_of(summary, name, replay) for name in of_conditions}
     values["rare_gained"] = values["accuracy_rare_final"] - values["accuracy_rare_initial"]
     values["background_lost"] = values["accuracy_background_initial"] - values["accuracy_background_final"]
     values["rare_error_fall"] = values["error_rare_initial"] - values["error_rare_final"]

@@ -1,6 +1,7 @@
 """What all tests share: where compiled models are kept, and figures without a screen."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,16 @@ def cache_dir() -> Path:
 def root() -> Path:
     """The root of the repository."""
     return ROOT
+
+
+@pytest.fixture
+def numpy_target() -> Iterator[None]:
+    """Brian2's runtime mode without compiling, at a step of 1 ms."""
+    import brian2
+
+    before, dt = brian2.prefs.codegen.target, brian2.defaultclock.dt
+    brian2.prefs.codegen.target = "numpy"
+    brian2.defaultclock.dt = 1 * brian2.ms
+    yield
+    brian2.prefs.codegen.target = before
+    brian2.defaultclock.dt = dt

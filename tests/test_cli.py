@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -557,3 +559,18 @@ def test_every_estimate_has_a_name():
 
     assert set(LONG_NAMES) == set(Condition.__dataclass_fields__) - {"learner", "event_fraction"}
     assert LONG_NAMES["reach"] == SUMMARY_VARIABLES["reach"].long_name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).resolve().parents[1] / "data" / "golden").glob("*.h5")), ids=str
+)
+@pytest.mark.parametrize("command", ["inspect", "compare", "plot"])
+def test_every_command_takes_a_recording_of_the_main_job(
+    command: str, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    copy = shutil.copy(path, tmp_path / "run.h5")
+    assert main([command, str(copy)]) == 0
+    printed = capsys.readouterr().out
+    assert {"inspect": "error relay", "compare": "reach grows with event frequency", "plot": "run.png"}[
+        command
+    ] in printed

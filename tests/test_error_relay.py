@@ -4,10 +4,9 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from types import SimpleNamespace
 
-import brian2
 import numpy as np
 import pytest
-from brian2 import EventMonitor, Network, SpikeMonitor, StateMonitor, defaultclock, ms, second
+from brian2 import EventMonitor, Network, SpikeMonitor, StateMonitor, ms, second
 
 from bioplastic.cells import CellParameters, phi
 from bioplastic.circuit import Circuit, Population, Projection, Weights
@@ -15,19 +14,9 @@ from bioplastic.rules.error_relay import ErrorRelay, State, reference_step
 from bioplastic.spiking import build, cell_group, flat, synapse_group, unflat
 from bioplastic.units import UnitError
 
+pytestmark = pytest.mark.usefixtures("numpy_target")
 PARAMETERS = CellParameters()
 FINE = ErrorRelay(theta=0.02, eta=0.05, gain=1.0)  # an error spike at the least mismatch
-
-
-@pytest.fixture(autouse=True)
-def numpy_target():
-    """Brian2's runtime mode without compiling, at a step of 1 ms."""
-    before, dt = brian2.prefs.codegen.target, defaultclock.dt
-    brian2.prefs.codegen.target = "numpy"
-    defaultclock.dt = 1 * ms
-    yield
-    brian2.prefs.codegen.target = before
-    defaultclock.dt = dt
 
 
 # ------------------------------------------------------------------------------------------ one error spike, by hand

@@ -43,6 +43,7 @@ from bioplastic.spiking import (
 )
 from bioplastic.tasks import random_patterns
 
+pytestmark = pytest.mark.usefixtures("numpy_target")
 TASK = random_patterns(6, 16, 4, seed=0)
 TIMING = Timing(lead=200 * ms)
 RULE = ErrorRelay(theta=0.3, tau_e=5 * second, gain=0.9, eta=0.01)
@@ -104,17 +105,6 @@ def assert_same(one: Lived, other: Lived) -> None:
         np.testing.assert_array_equal(w, other.weights.forward[name], err_msg=name)
     for name, b in one.weights.bias.items():
         np.testing.assert_array_equal(b, other.weights.bias[name], err_msg=name)
-
-
-@pytest.fixture(autouse=True)
-def numpy_target():
-    """Runtime mode without compiling, at a step of 1 ms."""
-    before, dt = brian2.prefs.codegen.target, defaultclock.dt
-    brian2.prefs.codegen.target = "numpy"
-    defaultclock.dt = 1 * ms
-    yield
-    brian2.prefs.codegen.target = before
-    defaultclock.dt = dt
 
 
 @pytest.fixture(scope="module")
