@@ -1,11 +1,18 @@
-"""The rate twin in torch: same circuit, weights and events, taught by backprop; many networks in one program."""
+"""The rate twin in torch: same circuit, weights and events, many networks in one program.
+
+Its learners are backprop and, at the level of rates, local rules: predictive coding and Latent Equilibrium. Each has
+one function that says what every population's error is (`deltas`, `relax`, `settle`, `nudge`); the learning step is
+the same for all.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +21,64 @@ import torch
 from torch import Tensor
 
 from bioplastic.cells import PHI, phi, phi_slope
-from bioplastic.circuit import Circuit, Weights
+from bioplastic.circuit import Circuit, Population, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Schedule
 from bioplastic.rules.backprop import Backprop
+from bioplastic.rules.latent_equilibrium import LatentEquilibrium
+from bioplastic.rules.predictive_coding import PredictiveCoding
 from bioplastic.tasks import Task
 
 Progress = Callable[[float], None]
 """Called with the fraction that is done."""
+Rule = Backprop | PredictiveCoding | LatentEquilibrium
+"""The rules that the twin can live by."""
+TOLERANCE = 1e-6
+"""How far the errors of an equilibrium may be off, as a fraction of themselves (2-norm over all hidden cells)."""
+MAX_ITERATIONS = 300
+"""Iterations after which the search for an equilibrium gives up."""
+CURVATURE_ITERATIONS = 30
+"""Lanczos steps that find the energy's largest curvature."""
+ANDERSON = 5
+"""Earlier steps from which the search for an equilibrium extrapolates."""
+ROUNDING = 1e-9
+"""Rise of the energy in one step that is no instability, as a fraction of its fall in the first."""
+MAX_GROWTH = 1.1
+"""Factor by which Latent Equilibrium may let the error at the error sources grow before it counts as unstable."""
+
+
+class InferenceError(ValueError):
+    """Inference that does not settle with these parameters and weights."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What cells make of their potentials, elementwise and differentiable.
+
+    Attributes
+    ----------
+    value, slope : callable
+        Rate of a potential, and its derivative.
+    output, output_slope : callable, optional
+        What of an error source's potential is compared with the outcome, and its derivative; by default its rate.
+        The loss is the one that matches: its derivative by the potential is ``output(V) - y``.
+    """
+
+    value: Callable[[Tensor], Tensor] = phi
+    slope: Callable[[Tensor], Tensor] = phi_slope
+    output: Callable[[Tensor], Tensor] | None = None
+    output_slope: Callable[[Tensor], Tensor] | None = None
+
+    def prediction(self, circuit: Circuit, state: Mapping[str, Tensor]) -> Tensor:
+        """What the error sources predict, shape (n_networks, n_stimuli, n_outputs)."""
+        return torch.cat([(self.output or self.value)(state[p.name]) for p in circuit.error_sources], dim=-1)
+
+    def prediction_slope(self, circuit: Circuit, state: Mapping[str, Tensor]) -> Tensor:
+        """Derivative of `prediction` by the potentials of the error sources, same shape."""
+        return torch.cat([(self.output_slope or self.slope)(state[p.name]) for p in circuit.error_sources], dim=-1)
+
+
+F_I_CURVE = Activation()
+"""The cells of the twin; other networks may have others."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +127,12 @@ class _Phi(torch.autograd.Function):
 
 
 def potentials(
-    circuit: Circuit, networks: Networks, stimuli: Tensor, *, noise: Callable[[str, Tensor], Tensor] | None = None
+    circuit: Circuit,
+    networks: Networks,
+    stimuli: Tensor,
+    *,
+    noise: Callable[[str, Tensor], Tensor] | None = None,
+    activation: Activation = F_I_CURVE,
 ) -> dict[str, Tensor]:
     """Run all networks forward.
 
@@ -80,7 +143,8 @@ def potentials(
     networks : Networks
     stimuli : Tensor, shape (n_networks, n_stimuli, n_inputs)
     noise : callable, optional
-        Given a population and its potentials, returns them with noise.
+        Given a population and its potentials, returns them with noise, or with whatever else is added.
+    activation : Activation, optional
 
     Returns
     -------
@@ -99,11 +163,8 @@ def potentials(
         if population.role == "input":
             state[population.name] = given[population.name]
             continue
-        v = networks.bias[population.name].unsqueeze(1)
-        for projection in circuit.incoming(population):
-            pre = _rate(circuit, state, projection.source)
-            v = v + pre @ networks.forward[projection.name].mT
-        v = v.expand(-1, stimuli.shape[1], -1)
+        rate = {p.source: _rate(circuit, state, p.source, activation) for p in circuit.incoming(population)}
+        v = _basal(circuit, networks, rate, population).expand(-1, stimuli.shape[1], -1)
         state[population.name] = v if noise is None else noise(population.name, v)
     return state
 
@@ -129,7 +190,14 @@ def predict(circuit: Circuit, networks: Networks, stimuli: np.ndarray) -> np.nda
     return torch.cat([phi(state[p.name]) for p in circuit.error_sources], dim=-1).cpu().numpy()
 
 
-def deltas(circuit: Circuit, networks: Networks, state: Mapping[str, Tensor], error: Tensor) -> dict[str, Tensor]:
+def deltas(
+    circuit: Circuit,
+    networks: Networks,
+    state: Mapping[str, Tensor],
+    error: Tensor,
+    *,
+    activation: Activation = F_I_CURVE,
+) -> dict[str, Tensor]:
     """Backpropagate an error through all networks.
 
     Parameters
@@ -140,26 +208,15 @@ def deltas(circuit: Circuit, networks: Networks, state: Mapping[str, Tensor], er
         From `potentials`.
     error : Tensor, shape (n_networks, n_stimuli, n_outputs)
         Outcome minus prediction.
+    activation : Activation, optional
 
     Returns
     -------
     dict of str to Tensor, shape (n_networks, n_stimuli, size)
         Minus the derivative of the matching loss by each population's potential.
     """
-    pieces = torch.split(error, [p.size for p in circuit.error_sources], dim=-1)
-    found: dict[str, Tensor] = dict(zip([p.name for p in circuit.error_sources], pieces, strict=True))
-    for population in reversed(circuit.order):
-        if population.role == "input":
-            continue
-        backward = [
-            found[p.target] @ networks.forward[p.name]
-            for p in circuit.projections
-            if p.source == population.name and p.target in found
-        ]
-        if backward:
-            upstream = phi_slope(state[population.name]) * torch.stack(backward).sum(0)
-            found[population.name] = found.get(population.name, 0) + upstream
-    return found
+    row = _Row.of(circuit)
+    return _backward(circuit, networks, error, row.split(activation.slope(row.join(state, error))))
 
 
 def gradient(circuit: Circuit, weights: Weights, stimuli: np.ndarray, outcomes: np.ndarray) -> dict[str, np.ndarray]:
@@ -188,12 +245,477 @@ def gradient(circuit: Circuit, weights: Weights, stimuli: np.ndarray, outcomes: 
     }
 
 
-def _rate(circuit: Circuit, state: Mapping[str, Tensor], population: str) -> Tensor:
+def _rate(circuit: Circuit, state: Mapping[str, Tensor], population: str, activation: Activation = F_I_CURVE) -> Tensor:
     value = state[population]
     if circuit.population(population).role == "input":
         return value
-    rate: Tensor = _Phi.apply(value) if value.requires_grad else phi(value)
+    rate: Tensor = _Phi.apply(value) if value.requires_grad and activation.value is phi else activation.value(value)
     return rate
+
+
+def _by_source(circuit: Circuit, outputs: Tensor) -> dict[str, Tensor]:
+    pieces = torch.split(outputs, [p.size for p in circuit.error_sources], dim=-1)
+    return dict(zip([p.name for p in circuit.error_sources], pieces, strict=True))
+
+
+# ------------------------------------------------------------------------------------------ local inference
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What a rule makes of outcomes before it learns: ``w += eta delta_post^T rate_pre``, summed over samples.
+
+    Attributes
+    ----------
+    delta : dict of str to Tensor, shape (n_networks, n_samples, size)
+        Error of every population from which an error source can be reached. Samples are the stimuli; for Latent
+        Equilibrium every stimulus has one for each time step of the outcome.
+    rate : dict of str to Tensor, shape (n_networks, n_samples, size)
+        Presynaptic rate of every population.
+    potential : dict of str to Tensor, shape (n_networks, n_stimuli, size)
+        Of every population, at the end; for inputs, their rate.
+    """
+
+    delta: dict[str, Tensor]
+    rate: dict[str, Tensor]
+    potential: dict[str, Tensor]
+
+
+def infer(
+    circuit: Circuit,
+    networks: Networks,
+    state: Mapping[str, Tensor],
+    outcome: Tensor,
+    rule: Rule,
+    *,
+    activation: Activation = F_I_CURVE,
+) -> Inferred:
+    """Find every population's error, by any rule of the twin.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    networks : Networks
+    state : mapping of str to Tensor
+        From `potentials`.
+    outcome : Tensor, shape (n_networks, n_stimuli, n_outputs)
+        What happens; the prediction itself where nothing does.
+    rule : Backprop, PredictiveCoding or LatentEquilibrium
+    activation : Activation, optional
+
+    Returns
+    -------
+    Inferred
+
+    Raises
+    ------
+    InferenceError
+        Inference is unstable, or finds no equilibrium.
+    """
+    if isinstance(rule, PredictiveCoding):
+        if rule.steps is None:
+            return settle(
+                circuit, networks, state, outcome, fixed_prediction=rule.fixed_prediction, activation=activation
+            )
+        *_, last = relax(circuit, networks, state, outcome, rule, activation=activation)
+        return last
+    if isinstance(rule, LatentEquilibrium):
+        return nudge(circuit, networks, state, outcome, rule, activation=activation)
+    error = outcome - activation.prediction(circuit, state)
+    found = deltas(circuit, networks, state, error, activation=activation)
+    return Inferred(found, _rates(circuit, state, activation), dict(state))
+
+
+def relax(
+    circuit: Circuit,
+    networks: Networks,
+    state: Mapping[str, Tensor],
+    outcome: Tensor,
+    rule: PredictiveCoding,
+    *,
+    activation: Activation = F_I_CURVE,
+) -> Iterator[Inferred]:
+    """Predictive coding, step by step: all potentials go down the energy at once, each by what its neighbours say.
+
+    Parameters
+    ----------
+    circuit, networks, state, outcome
+        As in `infer`.
+    rule : PredictiveCoding
+        With a number of steps.
+    activation : Activation, optional
+
+    Yields
+    ------
+    Inferred
+        Before the first step and after each: ``rule.steps + 1`` in all.
+
+    Raises
+    ------
+    InferenceError
+        A step made the energy rise: the step size is too large for these weights.
+    """
+    row = _Row.of(circuit, sources=False)
+    x = row.join(state, outcome)
+    forward = _forward(circuit, networks, state, x, activation)
+    force = torch.zeros_like(x)
+    for step in range((rule.steps or 0) + 1):
+        if step:
+            x = x + rule.step_size * force
+            if not rule.fixed_prediction:
+                forward = _forward(circuit, networks, state, x, activation)
+        error = outcome - activation.prediction(circuit, forward.source)
+        before, (errors, force) = force, _errors(circuit, networks, x, forward, error)
+        # The energy changes by -step_size/2 (F.F + F.F'), F and F' the forces before and after the step.
+        gone = (before * (before + force)).sum((1, 2))
+        if step == 0:
+            scale = force.square().sum((1, 2))
+        if not rule.fixed_prediction and not bool((gone >= -ROUNDING * scale).all()):
+            stable = stable_step(circuit, networks, state, outcome, activation=activation)
+            raise _unstable(rule, stable, f"the energy rises in step {step}")
+        yield Inferred(errors, forward.rate, dict(state) | forward.source | row.split(x))
+
+
+def settle(
+    circuit: Circuit,
+    networks: Networks,
+    state: Mapping[str, Tensor],
+    outcome: Tensor,
+    *,
+    fixed_prediction: bool = False,
+    activation: Activation = F_I_CURVE,
+) -> Inferred:
+    """Predictive coding at equilibrium: where `relax` ends after very many small steps.
+
+    There every error is the backpropagated one of the network with all errors added to its potentials, eps = J^T e,
+    with e the error at the error sources and J the derivative of their potentials by eps. Solved by Gauss-Newton steps
+    in e, which has few components: (1 + D K) z = e + D J eps, then eps = J^T z, with K = J J^T and D the slope of the
+    outputs. For a linear network one step is exact. For others Anderson acceleration makes up for what such a step
+    leaves out, and a step that leads past a minimum of the energy is halved. All this is a method of this program, not
+    a claim about cells. It goes on until every network has settled, so beyond `TOLERANCE` the result for one depends
+    on the others.
+
+    Parameters
+    ----------
+    circuit, networks, state, outcome
+        As in `infer`.
+    fixed_prediction : bool, optional
+        Slopes and predictions stay at their feed-forward values; then the equilibrium is backprop.
+    activation : Activation, optional
+
+    Returns
+    -------
+    Inferred
+
+    Raises
+    ------
+    InferenceError
+        `TOLERANCE` is not reached within `MAX_ITERATIONS`.
+    """
+    if fixed_prediction:
+        return infer(circuit, networks, state, outcome, Backprop(), activation=activation)
+    n_networks, n_stimuli, n_outputs = outcome.shape
+    row, heard = _Row.of(circuit, sources=False), _Row.of(circuit)
+    stimuli = torch.cat([state[p.name] for p in circuit.inputs], dim=-1)
+    one_each = torch.eye(n_outputs, dtype=outcome.dtype, device=outcome.device).repeat(n_networks, n_stimuli, 1)
+    x, eps = dict(state), torch.zeros_like(row.join(state, outcome))
+    start, direction, descent, length = eps, eps, torch.zeros_like(eps[..., :1]), 1.0
+    tried: list[tuple[Tensor, Tensor]] = []  # errors, and the steps from them
+    for _ in range(MAX_ITERATIONS):
+        slope = heard.split(activation.slope(heard.join(x, outcome)).repeat_interleave(n_outputs, 1))
+        by_output = _backward(circuit, networks, one_each, slope)  # errors that an error of 1 in each output would be
+        jacobian = row.join(by_output, one_each).unflatten(1, (n_stimuli, n_outputs))  # J^T
+        error = outcome - activation.prediction(circuit, x)
+        found = (error.unsqueeze(-2) @ jacobian).squeeze(-2)
+        missing, size = (found - eps).square().sum(-1), found.square().sum(-1)
+        if bool((missing <= TOLERANCE**2 * size).all()):
+            at_source = {
+                p.name: (error.unsqueeze(-2) @ by_output[p.name].unflatten(1, (n_stimuli, n_outputs))).squeeze(-2)
+                for p in circuit.error_sources
+            }
+            return Inferred(at_source | row.split(eps), _rates(circuit, x, activation), x)
+        output_slope = activation.prediction_slope(circuit, x)
+        matrix = one_each.unflatten(1, (n_stimuli, n_outputs)) + output_slope.unsqueeze(-1) * (jacobian @ jacobian.mT)
+        moved = (jacobian @ eps.unsqueeze(-1)).squeeze(-1)
+        z = torch.linalg.solve(matrix, (error + output_slope * moved).unsqueeze(-1))
+        step = (jacobian.mT @ z).squeeze(-1) - eps
+        tried = [*tried[-ANDERSON:], (eps, step)]
+        downhill = found - eps
+        # Where the energy rises about as steeply as it fell, the minimum along this direction lies behind: half as far.
+        too_far = -(downhill * direction).sum(-1, keepdim=True) > descent / 2
+        accelerated = _accelerated(tried)
+        leads_down = (downhill * accelerated).sum(-1, keepdim=True) > 0
+        start = torch.where(too_far, start, eps)
+        direction = torch.where(too_far, direction, torch.where(leads_down, accelerated, step))
+        descent = torch.where(too_far, descent, (downhill * direction).sum(-1, keepdim=True))
+        length = torch.where(too_far, length / 2, 1.0)
+        eps = start + length * direction
+        x = potentials(circuit, networks, stimuli, noise=_adding(row.split(eps)), activation=activation)
+    left = (missing / size).sqrt().nan_to_num(0).amax(1)
+    raise InferenceError(
+        f"predictive coding finds no equilibrium for network {int(left.argmax())}: after {MAX_ITERATIONS} iterations "
+        f"its errors are off by {float(left.max()):.1e} of their size, more than {TOLERANCE:g}. Lower the learning "
+        "rate so that the weights stay small, or give a number of steps and a step_size."
+    )
+
+
+def _accelerated(tried: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Anderson's step: as if steps depended linearly on where they start, go to where they would vanish."""
+    step = tried[-1][1]
+    if len(tried) == 1:
+        return step
+    moved, changed = (torch.stack([b[k] - a[k] for a, b in pairwise(tried)], dim=-1) for k in (0, 1))
+    gram = changed.mT @ changed
+    scale = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] * ROUNDING**1.5 + torch.finfo(step.dtype).tiny
+    weight = torch.linalg.solve(
+        gram + scale * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device), changed.mT @ step.unsqueeze(-1)
+    )
+    return step - ((moved + changed) @ weight).squeeze(-1)
+
+
+def _adding(eps: Mapping[str, Tensor]) -> Callable[[str, Tensor], Tensor]:
+    return lambda name, v: v + eps[name] if name in eps else v
+
+
+def nudge(
+    circuit: Circuit,
+    networks: Networks,
+    state: Mapping[str, Tensor],
+    outcome: Tensor,
+    rule: LatentEquilibrium,
+    *,
+    activation: Activation = F_I_CURVE,
+) -> Inferred:
+    """Latent Equilibrium while an outcome is present; the weights are held until it is over.
+
+    In every time step a cell reads the rates and errors that its neighbours had one time step earlier. With one time
+    constant for the membrane and for looking ahead, the prospective potential is basal input plus error whatever the
+    membrane potential is, so the latter is left out (`bioplastic.rules.latent_equilibrium`).
+
+    Parameters
+    ----------
+    circuit, networks, state, outcome
+        As in `infer`.
+    rule : LatentEquilibrium
+    activation : Activation, optional
+
+    Returns
+    -------
+    Inferred
+        One sample for each time step and stimulus, the first time step first; the errors are multiplied by dt, so that
+        their sum over samples is the integral over the outcome.
+
+    Raises
+    ------
+    InferenceError
+        The error at the error sources grows: the nudging is too strong for these weights.
+    """
+    row = _Row.of(circuit)
+    nothing = {name: torch.zeros_like(state[name]) for name in row.names}
+    given = {p.name: state[p.name] for p in circuit.inputs}
+    x = row.join(state, outcome)
+    rate = activation.value(x)
+    at_onset = error = outcome - activation.prediction(circuit, state)
+    apical = row.join(nothing | _by_source(circuit, rule.beta * error), outcome)
+    apicals, rates = [], []
+    for _ in range(rule.steps):
+        apicals.append(rule.dt * apical)
+        rates.append(rate)
+        mismatch = row.split(apical)  # of prospective potential and basal input
+        read = given | row.split(rate)
+        basal = {name: _basal(circuit, networks, read, circuit.population(name)) for name in row.names}
+        x = row.join(basal, outcome) + apical
+        rate = activation.value(x)
+        error = outcome - activation.prediction(circuit, row.split(x))
+        back = row.join(nothing | _feedback(circuit, networks, mismatch), outcome)
+        apical = activation.slope(x) * back + row.join(nothing | _by_source(circuit, rule.beta * error), outcome)
+    growth = (error.square().sum((1, 2)) / at_onset.square().sum((1, 2))).sqrt().nan_to_num(0)
+    if not bool((growth <= MAX_GROWTH).all()):
+        raise InferenceError(
+            f"beta = {rule.beta:g} is unstable: in network {int(growth.argmax())} the error at the error sources grows "
+            f"by a factor of {float(growth.max()):.3g} while the outcome is present. The nudging is too strong for "
+            f"these weights; give beta={rule.beta / 3:.2g} or less."
+        )
+    delta, rates_by_name = row.split(torch.cat(apicals, 1)), row.split(torch.cat(rates, 1))
+    held = {name: v.repeat(1, rule.steps, 1) for name, v in given.items()}
+    return Inferred(delta, held | rates_by_name, dict(state) | row.split(x))
+
+
+def stable_step(
+    circuit: Circuit,
+    networks: Networks,
+    state: Mapping[str, Tensor],
+    outcome: Tensor,
+    *,
+    activation: Activation = F_I_CURVE,
+) -> np.ndarray:
+    """Step size below which predictive coding is stable, near the feed-forward state.
+
+    It is 2/lambda, with lambda the largest curvature of the energy, from `CURVATURE_ITERATIONS` Lanczos steps.
+
+    Parameters
+    ----------
+    circuit, networks, state, outcome, activation
+        As in `infer`.
+
+    Returns
+    -------
+    array, shape (n_networks,)
+        Infinite where no population is hidden.
+    """
+    row = _Row.of(circuit, sources=False)
+    start = row.join(state, outcome)
+    if not row.names:
+        return np.full(len(start), np.inf)
+
+    def force(x: Tensor) -> Tensor:
+        forward = _forward(circuit, networks, state, x, activation)
+        error = outcome - activation.prediction(circuit, forward.source)
+        return _errors(circuit, networks, x, forward, error)[1]
+
+    at_start, small = force(start), torch.finfo(start.dtype).eps ** 0.5
+    v = torch.randn(start.shape, generator=torch.Generator().manual_seed(0), dtype=start.dtype).to(start.device)
+    v = v / v.square().sum((1, 2), keepdim=True).sqrt()
+    previous, size = torch.zeros_like(v), torch.zeros_like(v[:, :1, :1])
+    tridiagonal = torch.zeros(len(start), CURVATURE_ITERATIONS, CURVATURE_ITERATIONS, dtype=start.dtype)
+    for k in range(CURVATURE_ITERATIONS):
+        w = (at_start - force(start + small * v)) / small - size * previous
+        along = (w * v).sum((1, 2), keepdim=True)
+        w = w - along * v
+        if k:
+            tridiagonal[:, k - 1, k] = tridiagonal[:, k, k - 1] = size[:, 0, 0]
+        tridiagonal[:, k, k] = along[:, 0, 0]
+        size = w.square().sum((1, 2), keepdim=True).sqrt()
+        # Once all directions are used up, only rounding is left.
+        size = torch.where(size > 1e3 * small, size, 0.0)
+        previous, v = v, torch.where(size > 0, w / size, 0.0)
+    stable: np.ndarray = 2 / torch.linalg.eigvalsh(tridiagonal)[:, -1].numpy()
+    return stable
+
+
+def _unstable(rule: PredictiveCoding, stable: np.ndarray, problem: str) -> InferenceError:
+    limit = float(stable.min())
+    return InferenceError(
+        f"step_size = {rule.step_size:g} is unstable: {problem}. With the weights of network {int(stable.argmin())} "
+        f"predictive coding is stable below {limit:.3g}; give step_size={0.9 * limit:.2g} or less, and more steps."
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Populations side by side in one tensor, so that what is done cell by cell is done to all of them at once."""
+
+    names: list[str]
+    sizes: list[int]
+
+    @classmethod
+    def of(cls, circuit: Circuit, *, sources: bool = True) -> _Row:
+        """Those from which an error source can be reached, with or without the error sources themselves."""
+        members = [
+            p
+            for p in circuit.order
+            if np.isfinite(circuit.population_hops[p.name])
+            and (p.role == "hidden" or (sources and p.role == "error source"))
+        ]
+        return cls([p.name for p in members], [p.size for p in members])
+
+    def join(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Put them side by side; `like` says what kind of tensor it is when there are none."""
+        return torch.cat([like[..., :0], *(parts[name] for name in self.names)], dim=-1)
+
+    def split(self, joined: Tensor) -> dict[str, Tensor]:
+        """Give each its name again."""
+        return dict(zip(self.names, torch.split(joined, self.sizes, dim=-1), strict=True)) if self.names else {}
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """What the potentials of hidden populations (a row) lead to.
+
+    Attributes
+    ----------
+    predicted, slope : Tensor
+        Predicted potential and slope of the hidden populations, a row.
+    source, source_slope : dict of str to Tensor
+        Potential of an error source, which has no potential but its prediction, and its slope.
+    rate : dict of str to Tensor
+        Of all these and of the inputs.
+    """
+
+    predicted: Tensor
+    slope: Tensor
+    source: dict[str, Tensor]
+    source_slope: dict[str, Tensor]
+    rate: dict[str, Tensor]
+
+
+def _forward(
+    circuit: Circuit, networks: Networks, state: Mapping[str, Tensor], x: Tensor, activation: Activation
+) -> _Forward:
+    row = _Row.of(circuit, sources=False)
+    rate = {p.name: state[p.name] for p in circuit.inputs} | row.split(activation.value(x))
+    source: dict[str, Tensor] = {}
+    for population in circuit.order:
+        if population.role == "error source":
+            source[population.name] = _basal(circuit, networks, rate, population)
+            rate[population.name] = activation.value(source[population.name])
+    predicted = {name: _basal(circuit, networks, rate, circuit.population(name)) for name in row.names}
+    slope = {name: activation.slope(v) for name, v in source.items()}
+    return _Forward(row.join(predicted, x), activation.slope(x), source, slope, rate)
+
+
+def _errors(
+    circuit: Circuit, networks: Networks, x: Tensor, forward: _Forward, error: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Errors of predictive coding, and the force on the hidden potentials, a row: minus the energy's derivative."""
+    row = _Row.of(circuit, sources=False)
+    difference = x - forward.predicted
+    hidden = row.split(difference)
+    errors = _backward(circuit, networks, error, forward.source_slope, hidden)
+    return errors, forward.slope * row.join(_feedback(circuit, networks, errors), x) - difference
+
+
+def _backward(
+    circuit: Circuit,
+    networks: Networks,
+    error: Tensor,
+    slope: Mapping[str, Tensor],
+    given: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Hand the error of the error sources upstream; it does not get past populations whose error is given."""
+    found = _by_source(circuit, error) | dict(given or {})
+    for population in reversed(circuit.order):
+        name = population.name
+        if population.role == "input" or (given and name in given):
+            continue
+        back = _feedback(circuit, networks, found, [name])
+        if name in back:
+            found[name] = found.get(name, 0) + slope[name] * back[name]
+    return found
+
+
+def _feedback(
+    circuit: Circuit, networks: Networks, errors: Mapping[str, Tensor], names: Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """What arrives at populations from all errors downstream, where there are any; inputs hear nothing."""
+    found: dict[str, Tensor] = {}
+    for p in circuit.projections:
+        if p.target in errors and (p.source in names if names is not None else True):
+            part = errors[p.target] @ networks.forward[p.name]
+            found[p.source] = found[p.source] + part if p.source in found else part
+    return found
+
+
+def _basal(circuit: Circuit, networks: Networks, rate: Mapping[str, Tensor], population: Population) -> Tensor:
+    """What a population's sources drive it to."""
+    incoming = [rate[p.source] @ networks.forward[p.name].mT for p in circuit.incoming(population)]
+    return sum(incoming, networks.bias[population.name].unsqueeze(1))
+
+
+def _rates(circuit: Circuit, state: Mapping[str, Tensor], activation: Activation) -> dict[str, Tensor]:
+    return {
+        p.name: state[p.name] if p.role == "input" else activation.value(state[p.name]) for p in circuit.populations
+    }
 
 
 # ------------------------------------------------------------------------------------------ lives
@@ -206,14 +728,14 @@ class TwinLife:
     Attributes
     ----------
     schedule : Schedule
-    rule : Backprop
+    rule : Backprop, PredictiveCoding or LatentEquilibrium
     weights : Weights
     snapshots : sequence of int
         Events after which the weights are recorded.
     """
 
     schedule: Schedule
-    rule: Backprop
+    rule: Rule
     weights: Weights
     snapshots: Sequence[int] = ()
 
@@ -227,7 +749,7 @@ class TwinLived:
     prediction : array, shape (n_events, n_outputs)
         Before each outcome.
     error_signal : array, shape (n_events, n_hops)
-        Sum of |delta| over the cells at each hop.
+        Sum of |delta| over the cells at each hop; for Latent Equilibrium its integral over the outcome.
     snapshots : list of Weights
     weights : Weights
         At the end.
@@ -249,7 +771,7 @@ def live(
     circuit : Circuit
     task : Task
     lives : sequence of TwinLife
-        All of the same number of events.
+        All of the same number of events, and of one kind of rule: only the learning rates may differ, by hop too.
     progress : callable, optional
     device : str, optional
         Torch device.
@@ -261,12 +783,15 @@ def live(
     Raises
     ------
     ValueError
-        The lives differ in their number of events.
+        The lives differ in their number of events, or in how they infer.
+    InferenceError
+        Inference is unstable, or finds no equilibrium.
     """
     n_events = len(lives[0].schedule)
     if any(len(life.schedule) != n_events for life in lives):
         lengths = sorted({len(life.schedule) for life in lives})
         raise ValueError(f"lives of {lengths} events cannot be lived at once; give all the same number of events.")
+    rule = _one_inference([life.rule for life in lives])
     for life in lives:
         life.schedule.check(task, life.snapshots)
     networks = Networks.stack([life.weights for life in lives], device)
@@ -290,17 +815,19 @@ def live(
         predictions[:, event] = prediction[:, 0]
         happens = outcome[:, event]
         known = (happens != NO_OUTCOME) & (happens != OWN_PREDICTION)
-        error = torch.where(known[:, None, None], outcomes[happens.clamp(min=0), None] - prediction, 0.0)
-        delta = deltas(circuit, networks, state, error)
-        for name, value in delta.items():
+        happening = torch.where(known[:, None, None], outcomes[happens.clamp(min=0), None], prediction)
+        if event == 0:
+            _check_step(circuit, networks, state, happening, rule)
+        inferred = infer(circuit, networks, state, happening, rule)
+        for name, value in inferred.delta.items():
             signals[:, event, hop[name]] += value.abs().sum((1, 2))
         if learns:
             for projection in circuit.projections:
-                if projection.plastic and projection.target in delta:
-                    step = eta[:, hop[projection.target], None, None] * delta[projection.target]
-                    networks.forward[projection.name].baddbmm_(step.mT, _rate(circuit, state, projection.source))
-            for name, value in delta.items():
-                networks.bias[name] += eta[:, hop[name], None] * value[:, 0]
+                if projection.plastic and projection.target in inferred.delta:
+                    step = eta[:, hop[projection.target], None, None] * inferred.delta[projection.target]
+                    networks.forward[projection.name].baddbmm_(step.mT, inferred.rate[projection.source])
+            for name, value in inferred.delta.items():
+                networks.bias[name] += eta[:, hop[name], None] * value.sum(1)
         for k in wanted.get(event, ()):
             snapshots[k].append(networks.weights(k))
         if progress is not None:
@@ -309,6 +836,25 @@ def live(
         TwinLived(predictions[k].cpu().numpy(), signals[k].cpu().numpy(), snapshots[k], networks.weights(k))
         for k in range(len(lives))
     ]
+
+
+def _one_inference(rules: Sequence[Rule]) -> Rule:
+    """Return a rule that infers as all of them do."""
+    silent = [Backprop() if isinstance(rule, Backprop) else replace(rule, eta=0.0) for rule in rules]
+    for rule in silent:
+        if rule != silent[0]:
+            raise ValueError(
+                f"lives by {silent[0]} and by {rule} cannot be lived at once; give lives of one kind of rule, whose "
+                "parameters differ in the learning rates only, and call live() once for each kind."
+            )
+    return silent[0]
+
+
+def _check_step(circuit: Circuit, networks: Networks, state: Mapping[str, Tensor], outcome: Tensor, rule: Rule) -> None:
+    if isinstance(rule, PredictiveCoding) and rule.steps is not None and not rule.fixed_prediction:
+        stable = stable_step(circuit, networks, state, outcome)
+        if rule.step_size >= stable.min():
+            raise _unstable(rule, stable, "its errors would grow from step to step")
 
 
 # ------------------------------------------------------------------------------------------ pretraining
@@ -426,8 +972,9 @@ def pretrained(
     """`pretrain`, once: afterwards from `cache`, where the file's name is the hash of all that made the weights."""
     settings = settings or Pretraining()
     made_of = hashlib.sha256()
-    for part in (circuit.to_json(), repr(asdict(settings)), torch.__version__, Path(__file__).read_text(), PHI):
-        made_of.update(part.encode())
+    program = [inspect.getsource(part) for part in (pretrain, potentials, _basal, _rate, _Phi, phi_slope)]
+    for text in (circuit.to_json(), repr(asdict(settings)), torch.__version__, PHI, *program):
+        made_of.update(text.encode())
     for array in (task.stimuli, task.outcomes, task.label, task.held_out):
         made_of.update(np.ascontiguousarray(array).tobytes())
     made_of.update(str(task.rare_label).encode())

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -13,12 +13,38 @@ from bioplastic import twin  # noqa: E402 (torch may be absent)
 from bioplastic.cells import phi  # noqa: E402
 from bioplastic.circuit import Circuit, CircuitError, Population, Projection, Weights  # noqa: E402
 from bioplastic.events import Event, Kind, Schedule, ScheduleError, probes, random_life  # noqa: E402
-from bioplastic.rules.backprop import Backprop, reference_update  # noqa: E402
+from bioplastic.rules import backprop, latent_equilibrium, predictive_coding  # noqa: E402
+from bioplastic.rules.backprop import Backprop  # noqa: E402
+from bioplastic.rules.latent_equilibrium import LatentEquilibrium  # noqa: E402
+from bioplastic.rules.predictive_coding import PredictiveCoding  # noqa: E402
 from bioplastic.tasks import random_patterns  # noqa: E402
-from bioplastic.twin import Networks, Pretraining, TwinLife, deltas, gradient, live, potentials, predict  # noqa: E402
+from bioplastic.twin import (  # noqa: E402
+    Activation,
+    InferenceError,
+    Networks,
+    Pretraining,
+    TwinLife,
+    deltas,
+    gradient,
+    infer,
+    live,
+    potentials,
+    predict,
+    relax,
+    settle,
+    stable_step,
+)
 
 TASK = random_patterns(6, 8, 3, seed=0)
 QUICK = Pretraining(steps=5, batch=4)
+LINEAR = Activation(lambda v: v, torch.ones_like)
+LOCAL = [
+    PredictiveCoding(eta=0.1, steps=5, step_size=0.1),
+    PredictiveCoding(eta=0.1, steps=5, step_size=0.5, fixed_prediction=True),
+    PredictiveCoding(eta=0.1),
+    LatentEquilibrium(eta=0.1, dt=0.25, duration=2.0, beta=0.2),
+]
+"""The rules that get by with what neighbours say."""
 
 
 @pytest.fixture(autouse=True)
@@ -137,12 +163,250 @@ def test_cycle_is_refused():
         predict(circuit, Networks.stack([random_weights(circuit)]), TASK.stimuli)
 
 
+# ------------------------------------------------------------------------------------------ local inference
+
+
+def surprised(circuit: Circuit, n_networks: int = 1, n_stimuli: int = 1, *, activation: Activation = twin.F_I_CURVE):
+    """Networks, their feed-forward state, and outcomes that they did not predict."""
+    networks = Networks.stack([random_weights(circuit, k) for k in range(n_networks)])
+    generator = torch.Generator().manual_seed(0)
+    stimuli = torch.rand(n_networks, n_stimuli, 8, generator=generator, dtype=torch.float64)
+    outcomes = torch.rand(n_networks, n_stimuli, 3, generator=generator, dtype=torch.float64)
+    return networks, potentials(circuit, networks, stimuli, activation=activation), outcomes
+
+
+def unit_chain(n_hops: int) -> tuple[Circuit, Networks, dict[str, torch.Tensor], torch.Tensor]:
+    """Single linear cells with weights of 1, at rest at 0, and an outcome of 1."""
+    names = ["senses", *(f"p{hop}" for hop in range(n_hops - 1, 0, -1)), "out"]
+    roles = ["input", *["hidden"] * (n_hops - 1), "error source"]
+    circuit = Circuit(
+        tuple(Population(name, 1, role) for name, role in zip(names, roles, strict=True)),
+        tuple(Projection(*pair) for pair in pairwise(names)),
+    )
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    networks = Networks({p.name: one for p in circuit.projections}, {name: 0 * one[0] for name in names[1:]})
+    return circuit, networks, potentials(circuit, networks, 0 * one, activation=LINEAR), one
+
+
+def test_relaxing_goes_down_the_energy():
+    """Against autograd: tanh cells, linear outputs, squared errors."""
+    circuit = graph()
+    cells = Activation(torch.tanh, lambda v: 1 - torch.tanh(v) ** 2, lambda v: v, torch.ones_like)
+    networks, state, outcome = surprised(circuit, 2, 3, activation=cells)
+    hidden = ("a", "b", "c")
+    rule = PredictiveCoding(steps=6, step_size=0.1)
+    steps = list(relax(circuit, networks, state, outcome, rule, activation=cells))
+    assert len(steps) == 7
+    for before, after in pairwise(steps):
+        x = {name: before.potential[name].clone().requires_grad_() for name in hidden}
+        h = {name: torch.tanh(v) for name, v in x.items()} | {name: state[name] for name in ("left", "right")}
+        predicted = {}
+        for name in (*hidden, "out", "late"):
+            incoming = circuit.incoming(circuit.population(name))
+            drive = [h[p.source] @ networks.forward[p.name].mT for p in incoming]
+            predicted[name] = sum(drive) + networks.bias[name].unsqueeze(1)
+            h[name] = h.get(name, torch.tanh(predicted[name]))  # an error source has no potential of its own
+        energy = sum((x[name] - predicted[name]).square().sum() for name in hidden) / 2
+        outputs = torch.cat([predicted["out"], predicted["late"]], -1)
+        energy = energy + (outcome - outputs).square().sum() / 2
+        energy.backward()
+        for name in hidden:
+            moved = after.potential[name] - before.potential[name]
+            np.testing.assert_allclose(moved, -0.1 * x[name].grad, rtol=1e-9, atol=1e-14)
+            np.testing.assert_allclose(before.delta[name], (x[name] - predicted[name]).detach(), rtol=1e-9, atol=1e-14)
+        assert set(before.delta) == {"a", "b", "c", "out", "late"}  # nothing comes back from a dead end
+
+
+def test_the_error_gets_one_hop_per_step_to_the_bit():
+    circuit = chain(6)
+    networks, state, outcome = surprised(circuit, 2, 3)
+    hops = circuit.population_hops
+    for step, inferred in enumerate(
+        relax(circuit, networks, state, outcome, PredictiveCoding(steps=6, step_size=0.05))
+    ):
+        for name, delta in inferred.delta.items():
+            assert bool((delta != 0).all()) == (hops[name] <= step), (step, name)
+            assert bool((delta != 0).any()) == (hops[name] <= step), (step, name)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_weights_beyond_the_number_of_steps_stay_to_the_bit(steps):
+    circuit = chain(6)
+    weights = random_weights(circuit)
+    rule = PredictiveCoding(eta=0.1, steps=steps, step_size=0.1)
+    (lived,) = live(circuit, TASK, [TwinLife(rare_life(), rule, weights)])
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        same = np.array_equal(lived.weights.forward[projection.name], weights.forward[projection.name])
+        assert same == (hop > steps)
+        assert (lived.error_signal[:, int(hop)] == 0).all() == (hop > steps)
+
+
+@pytest.mark.parametrize("circuit", [chain(4), graph(), chain(1)], ids=["chain", "graph", "no hidden population"])
+def test_equilibrium_is_where_small_steps_end(circuit):
+    networks, state, outcome = surprised(circuit, 3, 2)
+    *_, slow = relax(circuit, networks, state, outcome, PredictiveCoding(steps=700, step_size=0.15))
+    quick = settle(circuit, networks, state, outcome)
+    assert set(quick.delta) == set(slow.delta)
+    for name, delta in quick.delta.items():
+        np.testing.assert_allclose(delta, slow.delta[name], rtol=1e-4, atol=1e-5 * float(delta.abs().max()))
+        np.testing.assert_allclose(quick.rate[name], slow.rate[name], rtol=1e-4)
+
+
+def test_equilibrium_of_a_linear_network_is_exact():
+    """The errors solve a linear least-squares problem: e = (1 + sum J J^T)^-1 (y - V)."""
+    circuit = chain(4)
+    networks, state, outcome = surprised(circuit, activation=LINEAR)
+    w = {p.source: networks.forward[p.name][0].numpy() for p in circuit.projections}
+    to_output = {"p1": w["p1"], "p2": w["p1"] @ w["p2"], "p3": w["p1"] @ w["p2"] @ w["p3"]}
+    mistake = (outcome - state["out"])[0, 0].numpy()
+    at_source = np.linalg.solve(np.eye(3) + sum(j @ j.T for j in to_output.values()), mistake)
+    found = settle(circuit, networks, state, outcome, activation=LINEAR).delta
+    np.testing.assert_allclose(found["out"][0, 0], at_source, rtol=1e-12)
+    for name, j in to_output.items():
+        np.testing.assert_allclose(found[name][0, 0], j.T @ at_source, rtol=1e-12)
+
+
+def test_equilibrium_of_large_weights():
+    """Cells are saturated and the energy is not convex: plain Gauss-Newton steps run to and fro."""
+    circuit = chain(5)
+    networks = Networks.stack([random_weights(circuit, seed) for seed in range(4)])
+    networks = Networks({name: 1.5 * w for name, w in networks.forward.items()}, networks.bias)
+    state = potentials(circuit, networks, torch.tensor(TASK.stimuli).expand(4, -1, -1))
+    outcome = torch.tensor(TASK.outcomes).expand(4, -1, -1)
+    found = settle(circuit, networks, state, outcome)
+    error = outcome - twin.F_I_CURVE.prediction(circuit, found.potential)
+    for name, delta in deltas(circuit, networks, found.potential, error).items():
+        np.testing.assert_allclose(found.delta[name], delta, atol=1e-5 * float(delta.abs().max()))
+
+
+def test_fixed_predictions_make_it_backprop():
+    circuit = graph()
+    networks, state, outcome = surprised(circuit, 2, 3)
+    wanted = infer(circuit, networks, state, outcome, Backprop())
+    for rule in (
+        PredictiveCoding(steps=4, step_size=1.0, fixed_prediction=True),  # the longest path has 4 hops
+        PredictiveCoding(fixed_prediction=True),
+    ):
+        found = infer(circuit, networks, state, outcome, rule)
+        assert set(found.delta) == set(wanted.delta)
+        for name, delta in wanted.delta.items():
+            np.testing.assert_allclose(found.delta[name], delta, rtol=1e-12, atol=1e-15)
+            np.testing.assert_array_equal(found.rate[name], wanted.rate[name])
+
+
+def test_stimuli_do_not_interact():
+    circuit = graph()
+    networks, state, outcome = surprised(circuit, 2, 3)
+    for rule in LOCAL:
+        together = infer(circuit, networks, state, outcome, rule)
+        for k in range(3):
+            alone = infer(
+                circuit, networks, {n: v[:, k : k + 1] for n, v in state.items()}, outcome[:, k : k + 1], rule
+            )
+            for name, delta in alone.delta.items():
+                np.testing.assert_allclose(together.delta[name][:, k::3], delta, rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(together.rate[name][:, k::3], alone.rate[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_hops", [2, 5, 12])
+def test_stable_step_of_a_chain_by_hand(n_hops):
+    """The energy's matrix is tridiagonal (-1, 2, -1)."""
+    curvature = 2 + 2 * np.cos(np.pi / n_hops)
+    assert stable_step(*unit_chain(n_hops), activation=LINEAR) == pytest.approx([2 / curvature], rel=1e-6)
+
+
+def test_step_sizes_around_the_stable_one():
+    circuit, networks, state, outcome = unit_chain(6)
+    limit = float(stable_step(circuit, networks, state, outcome, activation=LINEAR)[0])
+    settled = settle(circuit, networks, state, outcome, activation=LINEAR)
+    below = PredictiveCoding(steps=400, step_size=0.98 * limit)
+    *_, last = relax(circuit, networks, state, outcome, below, activation=LINEAR)
+    for name, delta in settled.delta.items():
+        np.testing.assert_allclose(last.delta[name], delta, rtol=1e-5)
+    above = replace(below, step_size=1.1 * limit)
+    message = (
+        r"step_size = 0.589488 is unstable: the energy rises in step \d+. .* stable below 0.536; give step_size=0.48"
+    )
+    with pytest.raises(InferenceError, match=message):
+        list(relax(circuit, networks, state, outcome, above, activation=LINEAR))
+
+
+def test_a_life_with_an_unstable_step_size_is_refused_at_once():
+    circuit, weights = chain(6), [random_weights(chain(6), seed) for seed in (0, 1)]
+    schedule = rare_life()
+    stimulus, outcome = TASK.stimuli[schedule.stimulus[0]], TASK.outcomes[schedule.outcome[0]]
+    networks = Networks.stack(weights)
+    state = potentials(circuit, networks, torch.tensor(stimulus).expand(2, 1, -1))
+    stable = stable_step(circuit, networks, state, torch.tensor(outcome).expand(2, 1, -1))
+    seen = []
+    rule = PredictiveCoding(eta=0.1, steps=3, step_size=1.0)
+    message = (
+        f"step_size = 1 is unstable: its errors would grow from step to step. With the weights of network "
+        f"{stable.argmin()} predictive coding is stable below {stable.min():.3g}; give step_size="
+        f"{0.9 * stable.min():.2g} or less, and more steps."
+    )
+    with pytest.raises(InferenceError) as caught:
+        live(circuit, TASK, [TwinLife(schedule, rule, w) for w in weights], progress=seen.append)
+    assert str(caught.value) == message
+    assert seen == []
+    advised = replace(rule, step_size=float(f"{0.9 * stable.min():.2g}"))
+    live(circuit, TASK, [TwinLife(schedule, advised, w) for w in weights])
+
+
+def test_an_equilibrium_that_is_not_found(monkeypatch):
+    monkeypatch.setattr(twin, "MAX_ITERATIONS", 2)
+    circuit = chain(5)
+    networks, state, outcome = surprised(circuit, 3)
+    message = r"predictive coding finds no equilibrium for network \d: after 2 iterations its errors are off by"
+    with pytest.raises(InferenceError, match=message):
+        settle(circuit, networks, state, outcome)
+
+
+def test_nudging_too_strongly_is_refused():
+    circuit, networks, state, outcome = unit_chain(4)
+    message = (
+        "beta = 2 is unstable: in network 0 the error at the error sources grows by a factor of 3 while the outcome is "
+        "present. The nudging is too strong for these weights; give beta=0.67 or less."
+    )
+    # The output follows the nudge, to 2 and then to -2: the error goes 1, 1 - 2, 1 + 2.
+    rule = LatentEquilibrium(dt=0.5, duration=1.0, beta=2.0)
+    with pytest.raises(InferenceError, match=re.escape(message)):
+        infer(circuit, networks, state, outcome, rule, activation=LINEAR)
+
+
+def test_only_predictive_coding_takes_longer_the_deeper_the_circuit():
+    """Time constants until the error at the far end is half as large as in the end."""
+    hops, step = (3, 6, 12), (0.2, 0.1)
+    coding, latent = np.empty((2, 3, 2))
+    for (i, n_hops), (j, dt) in product(enumerate(hops), enumerate(step)):
+        circuit, networks, state, outcome = unit_chain(n_hops)
+        far = f"p{n_hops - 1}"
+        settled = float(settle(circuit, networks, state, outcome, activation=LINEAR).delta[far])
+        rule = PredictiveCoding(steps=10**4, step_size=dt)
+        relaxing = relax(circuit, networks, state, outcome, rule, activation=LINEAR)
+        coding[i, j] = dt * next(k for k, now in enumerate(relaxing) if float(now.delta[far]) > settled / 2)
+        nudged = LatentEquilibrium(dt=dt, duration=30 * dt, beta=0.01)
+        mismatch = infer(circuit, networks, state, outcome, nudged, activation=LINEAR).delta[far].flatten()
+        latent[i, j] = dt * next(k for k, now in enumerate(mismatch) if float(now) > float(mismatch[-1]) / 2)
+    np.testing.assert_allclose(latent, np.outer(np.array(hops) - 1, step))  # a matter of steps
+    np.testing.assert_allclose(coding[:, 0], coding[:, 1], rtol=0.2)  # a matter of time constants
+    assert (coding[1:] / coding[:-1] > 2.5).all()  # and it grows faster than the number of hops
+
+
 # ------------------------------------------------------------------------------------------ lives
 
 
-def test_a_life_is_the_reference_event_by_event():
-    circuit, schedule = chain(4), rare_life()
-    rule, weights = Backprop(eta=0.05, depth=2, attenuation=0.8), random_weights(chain(4))
+@pytest.mark.parametrize(
+    ("rule", "reference"),
+    [
+        (Backprop(eta=0.05, depth=2, attenuation=0.8), backprop),
+        (PredictiveCoding(eta=0.05, steps=6, step_size=0.3), predictive_coding),
+        (PredictiveCoding(eta=0.05, steps=2, step_size=0.3, fixed_prediction=True), predictive_coding),
+        (LatentEquilibrium(eta=0.1, dt=0.25, duration=2.0), latent_equilibrium),
+    ],
+)
+def test_a_life_is_the_reference_event_by_event(rule, reference):
+    circuit, schedule, weights = chain(4), rare_life(), random_weights(chain(4))
     (lived,) = live(circuit, TASK, [TwinLife(schedule, rule, weights, snapshots=[0, 4])])
     w = [weights.forward[p.name].copy() for p in circuit.projections]
     b = [weights.bias[p.target].copy() for p in circuit.projections]
@@ -151,9 +415,15 @@ def test_a_life_is_the_reference_event_by_event():
         for a, c in zip(w, b, strict=True):
             h = phi(a @ h + c)
         np.testing.assert_allclose(lived.prediction[event], h, rtol=1e-10)
-        changed, moved = reference_update(w, b, TASK.stimuli[stimulus], TASK.outcomes[outcome], rule)
+        changed, moved = reference.reference_update(w, b, TASK.stimuli[stimulus], TASK.outcomes[outcome], rule)
         w = [a + change for a, change in zip(w, changed, strict=True)]
         b = [a + change for a, change in zip(b, moved, strict=True)]
+        if event == 0 and not isinstance(rule, Backprop):
+            signal = [np.abs(change).sum() / rule.eta for change in moved[::-1]]
+            if isinstance(rule, PredictiveCoding):
+                np.testing.assert_allclose(lived.error_signal[0], signal, rtol=1e-9, atol=1e-15)
+            else:  # the integral of |error| is no less than that of the error
+                assert (lived.error_signal[0] >= np.array(signal) * (1 - 1e-9)).all()
         if event in (0, 4):
             snapshot = lived.snapshots[(0, 4).index(event)]
             for projection, a in zip(circuit.projections, w, strict=True):
@@ -164,19 +434,27 @@ def test_a_life_is_the_reference_event_by_event():
     assert len(lived.snapshots) == 2
 
 
-def test_many_lives_at_once_are_the_single_ones():
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [Backprop(eta=0.1), Backprop(eta=0.05, depth=0), Backprop(eta=0.2, attenuation=0.3), Backprop()],
+        *([replace(rule, eta=eta) for eta in (0.1, 0.05, 0.0)] for rule in LOCAL),
+    ],
+)
+def test_many_lives_at_once_are_the_single_ones(rules):
     circuit = graph()
-    rules = [Backprop(eta=0.1), Backprop(eta=0.05, depth=0), Backprop(eta=0.2, attenuation=0.3), Backprop()]
     lives = [
         TwinLife(rare_life(seed=k), rule, random_weights(circuit, k), snapshots=[k, 11]) for k, rule in enumerate(rules)
     ]
+    # An equilibrium is iterated until all networks have settled, so beyond the tolerance it depends on the others.
+    close = 1e-12 if rules[0] != PredictiveCoding(eta=0.1) else 1e-5
     for one, life in zip(live(circuit, TASK, lives), lives, strict=True):
         (alone,) = live(circuit, TASK, [life])
-        np.testing.assert_allclose(one.prediction, alone.prediction, rtol=1e-12)
-        np.testing.assert_allclose(one.error_signal, alone.error_signal, rtol=1e-12)
+        np.testing.assert_allclose(one.prediction, alone.prediction, rtol=close)
+        np.testing.assert_allclose(one.error_signal, alone.error_signal, rtol=close)
         for batched, single in zip([*one.snapshots, one.weights], [*alone.snapshots, alone.weights], strict=True):
             for name in single.forward:
-                np.testing.assert_allclose(batched.forward[name], single.forward[name], rtol=1e-12, atol=1e-15)
+                np.testing.assert_allclose(batched.forward[name], single.forward[name], rtol=close, atol=close / 1e3)
 
 
 def test_start_weights_are_left_alone():
@@ -186,20 +464,22 @@ def test_start_weights_are_left_alone():
     assert_same(weights, random_weights(circuit))
 
 
-def test_sham_probe_and_rest_change_nothing():
+@pytest.mark.parametrize("rule", [Backprop(eta=0.5), *LOCAL])
+def test_sham_probe_and_rest_change_nothing(rule):
     circuit = graph()
     rare = Schedule.of([Event(5, 5, Kind.RARE)] * 3)
     quiet = rare.sham() + probes(np.array([0, 1])) + Schedule.of([Event(kind=Kind.REST, rest=5)])
     weights = random_weights(circuit)
-    (lived,) = live(circuit, TASK, [TwinLife(quiet, Backprop(eta=0.5), weights)])
+    (lived,) = live(circuit, TASK, [TwinLife(quiet, rule, weights)])
     assert_same(lived.weights, weights)
     assert (lived.error_signal == 0).all()
     np.testing.assert_array_equal(lived.prediction[0], lived.prediction[2])
 
 
-def test_frozen_weights_stay():
+@pytest.mark.parametrize("rule", [Backprop(), *LOCAL])
+def test_frozen_weights_stay(rule):
     weights = random_weights(graph())
-    (lived,) = live(graph(), TASK, [TwinLife(rare_life(), Backprop(eta=0.0), weights)])
+    (lived,) = live(graph(), TASK, [TwinLife(rare_life(), replace(rule, eta=0.0), weights)])
     assert_same(lived.weights, weights)
     assert (lived.error_signal > 0).all()  # the signal is there all the same
 
@@ -242,6 +522,24 @@ def test_truncated_backprop_reaches_no_further_to_the_bit():
 def test_lives_of_different_lengths_are_refused():
     lives = [TwinLife(rare_life(n), Backprop(), random_weights(chain(2))) for n in (4, 8, 4)]
     message = "lives of [4, 8] events cannot be lived at once; give all the same number of events."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        live(chain(2), TASK, lives)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Backprop(), PredictiveCoding()),
+        (PredictiveCoding(steps=3), PredictiveCoding(steps=4)),
+        (LatentEquilibrium(beta=0.1), LatentEquilibrium(beta=0.2)),
+    ],
+)
+def test_lives_of_different_rules_are_refused(one, other):
+    lives = [TwinLife(rare_life(), rule, random_weights(chain(2))) for rule in (replace(one, eta=0.5), one, other)]
+    message = (
+        f"lives by {one} and by {other} cannot be lived at once; give lives of one kind of rule, whose parameters "
+        "differ in the learning rates only, and call live() once for each kind."
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         live(chain(2), TASK, lives)
 
