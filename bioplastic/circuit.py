@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -135,6 +135,11 @@ class Circuit:
         return tuple(p for p in self.populations if p.role == "error source")
 
     @property
+    def hidden(self) -> tuple[Population, ...]:
+        """Populations that are neither, in order."""
+        return tuple(p for p in self.populations if p.role == "hidden")
+
+    @property
     def n_cells(self) -> int:
         """Number of cells of all populations."""
         return sum(p.size for p in self.populations)
@@ -248,13 +253,63 @@ class Weights:
         """Raise `CircuitError` unless every projection and population has finite numbers of the right shape."""
         wanted = {p.name: circuit.shape(p) for p in circuit.projections}
         biased = {p.name: (p.size,) for p in circuit.populations if p.role != "input"}
-        for kind, given, shapes in (("weights", self.forward, wanted), ("bias", self.bias, biased)):
-            if set(given) != set(shapes):
-                raise CircuitError(
-                    f"{kind}: missing {sorted(set(shapes) - set(given))}, unknown {sorted(set(given) - set(shapes))}."
-                )
-            for name, shape in shapes.items():
-                if given[name].shape != shape:
-                    raise CircuitError(f"{kind} of {name!r} have shape {given[name].shape}; the circuit needs {shape}.")
-                if not np.isfinite(given[name]).all():
-                    raise CircuitError(f"{kind} of {name!r} contain NaN or infinity; give finite numbers.")
+        check_arrays("weights", self.forward, wanted)
+        check_arrays("bias", self.bias, biased)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What the apical dendrites listen to: the numbers that a rule needs beside the forward weights.
+
+    Attributes
+    ----------
+    weights : mapping of str to array, shape (post, pre)
+        Feedback weights by projection, as (sender, receiver); for a rule that broadcasts, by hidden population,
+        shape (n_outputs, size).
+    bias : mapping of str to array, shape (size,)
+        Drive of the apical dendrites by hidden population; 0 where none is given.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    bias: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def check(self, circuit: Circuit, *, broadcast: bool = False) -> None:
+        """Raise `CircuitError` unless all weights and biases are there, finite and of the right shape."""
+        n_outputs = sum(p.size for p in circuit.error_sources)
+        shapes = (
+            {p.name: (n_outputs, p.size) for p in circuit.hidden}
+            if broadcast
+            else {p.name: circuit.shape(p) for p in circuit.projections}
+        )
+        if broadcast and not self.weights:
+            raise CircuitError(
+                "a rule that broadcasts needs weights from the error source to every hidden population; give "
+                "feedback=random_broadcast(circuit, seed) from bioplastic.rules.broadcast."
+            )
+        check_arrays("feedback weights", self.weights, shapes)
+        hidden = {p.name: (p.size,) for p in circuit.hidden}
+        check_arrays("apical bias", {k: self.bias.get(k, np.zeros(shape)) for k, shape in hidden.items()}, hidden)
+        if unknown := sorted(set(self.bias) - set(hidden)):
+            raise CircuitError(f"apical bias: unknown {unknown}; hidden populations are {sorted(hidden)}.")
+
+
+def check_arrays(kind: str, given: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `CircuitError` unless there is a finite array of the right shape for every name, and no other.
+
+    Parameters
+    ----------
+    kind : str
+        What the arrays are, for the message.
+    given : mapping of str to array
+    shapes : mapping of str to tuple of int
+        Shape that each must have.
+    """
+    if set(given) != set(shapes):
+        raise CircuitError(
+            f"{kind}: missing {sorted(set(shapes) - set(given))}, unknown {sorted(set(given) - set(shapes))}."
+        )
+    for name, shape in shapes.items():
+        if given[name].shape != shape:
+            raise CircuitError(f"{kind} of {name!r} have shape {given[name].shape}; the circuit needs {shape}.")
+        if not np.isfinite(given[name]).all():
+            raise CircuitError(f"{kind} of {name!r} contain NaN or infinity; give finite numbers.")

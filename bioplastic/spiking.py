@@ -32,6 +32,7 @@ import brian2
 import numpy as np
 from brian2 import (
     Clock,
+    Equations,
     EventMonitor,
     Function,
     Network,
@@ -45,23 +46,32 @@ from brian2 import (
     ms,
     second,
 )
+from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
+from brian2.core.namespace import DEFAULT_UNITS
 from brian2.units.fundamentalunits import Quantity
+from brian2.utils.stringtools import get_identifiers
 from platformdirs import user_cache_path
 
 from bioplastic import cells as cell_model
 from bioplastic.cells import PHI, CellParameters
-from bioplastic.circuit import Circuit, CircuitError, Weights
+from bioplastic.circuit import Circuit, CircuitError, Feedback, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Schedule, Timing, lay_out
-from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.rules.form import Rule
 from bioplastic.tasks import Task
-
-Rule = ErrorRelay
+from bioplastic.units import quantity
 
 POTENTIAL_LIMIT = 1e3
 """Mean |V| of a population, dimensionless, beyond which its activity has diverged (phi is flat far below it)."""
 SILENT_TRACE = 1e-9
 """Summed spike trace of a population below which it has been silent for some 400 ms."""
 HEALTH_INTERVAL = 100 * ms
+RESTORING_EQUATIONS = """
+w_rest : 1                    # forward weight to which the synapse is pulled back
+restoring : Hz (shared)       # rate at which it is
+"""
+RESTORING_INTERVAL = 100 * ms
+OF_EVERY_GROUP = ("t", "dt", "i", "j", "N", "N_pre", "N_post", "N_incoming", "N_outgoing")
+"""What Brian2 lets the code of any cells or synapses read."""
 PREDICTION_WINDOW = 50 * ms
 """Time constant with which the prediction of an error source is averaged: a few intervals between spikes."""
 COMPILER_FLAGS = ("--param=vect-max-version-for-alias-checks=1000", "-funroll-loops")
@@ -88,8 +98,8 @@ def cell_group(n: int, rule: Rule, parameters: CellParameters | None = None, *, 
     ----------
     n : int
         Number of cells.
-    rule : ErrorRelay
-        Learning rule; its parameters are written into the group.
+    rule : Rule
+        One of the spiking rules of `bioplastic.rules`; its parameters are written into the group.
     parameters : CellParameters, optional
     name : str, optional
         Brian2 name of the group.
@@ -97,14 +107,21 @@ def cell_group(n: int, rule: Rule, parameters: CellParameters | None = None, *, 
     Returns
     -------
     NeuronGroup
-        Variables as in `bioplastic.cells.EQUATIONS`; event ``error`` beside ``spike``. All cells predict
-        (``predicts = 1``) and are free (``clamp = 0``); set ``clamp = 1`` and ``target`` where the outside world
-        decides, and ``predicts = 0`` for input cells.
+        Variables as in `bioplastic.cells.EQUATIONS` and the rule's ``code.cell_equations``; event ``error`` beside
+        ``spike``. All cells predict (``predicts = 1``) and are free (``clamp = 0``); set ``clamp = 1`` and ``target``
+        where the outside world decides, and ``predicts = 0`` for input cells.
+
+    Raises
+    ------
+    CircuitError
+        The rule's code names a variable that does not exist.
     """
     parameters = parameters or CellParameters()
+    code = rule.code
+    _check_names(rule, parameters)
     group = NeuronGroup(
         n,
-        cell_model.EQUATIONS,
+        cell_model.EQUATIONS + code.cell_equations,
         threshold=cell_model.THRESHOLD,
         reset=cell_model.RESET,
         events={"error": cell_model.ERROR_EVENT},
@@ -115,15 +132,15 @@ def cell_group(n: int, rule: Rule, parameters: CellParameters | None = None, *, 
     # Every cell runs the same branch-free lines, so that the compiler can vectorise them.
     group.run_regularly(
         f"""
-        free_rate = {rule.soma}
+        free_rate = {code.soma}
         rate = free_rate + clamp*(target - free_rate)
-        err = predicts*({rule.mismatch})
+        err = predicts*({code.mismatch})
         P += rate*rmax*dt
         E = E*exp(-leak*dt) + err*rmax*dt
         """,
         when="before_thresholds",
     )
-    group.run_on_event("error", cell_model.ON_ERROR_EVENT)
+    group.run_on_event("error", code.on_error)
     group.predicts = 1
     for variable, value in rule.cell_values.items():
         setattr(group, variable, value)
@@ -136,6 +153,7 @@ def synapse_group(
     rule: Rule,
     parameters: CellParameters | None = None,
     *,
+    restoring: bool = False,
     name: str = "synapses*",
 ) -> Synapses:
     """Make the plastic synapses between two groups of two-dendrite cells; connect them as you like.
@@ -144,24 +162,98 @@ def synapse_group(
     ----------
     source, target : NeuronGroup
         Groups from `cell_group`, or subgroups of them; they may be the same.
-    rule : ErrorRelay
+    rule : Rule
+    parameters : CellParameters, optional
+    restoring : bool, optional
+        Whether weights are pulled back to `w_rest` at the rate `restoring` (both 0 until set).
+    name : str, optional
+
+    Returns
+    -------
+    Synapses
+        Not yet connected. Variables: `w` forward weight, `fb` feedback weight, `plastic` (1: it learns).
+    """
+    parameters = parameters or CellParameters()
+    code = rule.code
+    _check_names(rule, parameters)
+    synapses = Synapses(
+        source,
+        target,
+        code.synapse_equations + (RESTORING_EQUATIONS if restoring else ""),
+        on_pre=dict(code.on_pre),
+        on_post=dict(code.on_post),
+        on_event=dict(code.on_event),
+        namespace=parameters.namespace,
+        name=name,
+    )
+    for pathway, order in code.order.items():
+        getattr(synapses, pathway).order = order
+    if restoring:
+        # Not at every step, and not as a differential equation: there are as many as a hundred synapses to a cell.
+        synapses.namespace["pull_interval"] = RESTORING_INTERVAL
+        pull = "w += plastic*(w_rest - w)*(1 - exp(-restoring*pull_interval))"
+        # At the start of a step, so that a snapshot and a life that end with it have the same weights.
+        synapses.run_regularly(pull, clock=Clock(RESTORING_INTERVAL, name="pulls*"), when="start")
+    return synapses
+
+
+def _check_names(rule: Rule, parameters: CellParameters) -> None:
+    """Raise `CircuitError` if the rule's code reads a variable that its cells and synapses do not have."""
+    code = rule.code
+    cell, synapse = Equations(cell_model.EQUATIONS + code.cell_equations), Equations(code.synapse_equations)
+    of_cell, of_synapse = set(cell.names), set(synapse.names)
+    both_ends = {f"{name}_{end}" for name in of_cell for end in ("pre", "post")}
+    everywhere = {*DEFAULT_FUNCTIONS, *DEFAULT_UNITS, *DEFAULT_CONSTANTS, *parameters.namespace, *OF_EVERY_GROUP}
+    pathways = {**code.on_pre, **code.on_post}
+    for where, text, known in (
+        ("cell_equations", " ".join(cell.identifiers), of_cell),
+        ("synapse_equations", " ".join(synapse.identifiers), of_synapse | both_ends),
+        ("soma", code.soma, of_cell),
+        ("mismatch", code.mismatch, of_cell | {"rate"}),
+        ("on_error", code.on_error, of_cell),
+        *((f"pathway {name!r}", text, of_synapse | both_ends) for name, text in pathways.items()),
+        ("on_broadcast", code.on_broadcast, both_ends | {"b"}),
+    ):
+        assigned = {found.group(1) for found in re.finditer(r"^\s*(\w+)\s*=[^=]", text, re.MULTILINE)}
+        read = get_identifiers(re.sub("#.*", "", text))
+        if unknown := sorted(read - known - assigned - everywhere):
+            raise CircuitError(
+                f"{type(rule).__name__}: its {where} reads {unknown[0]!r}, which does not exist; add it to the rule's "
+                f"equations, or read one of {', '.join(sorted(known))}."
+            )
+
+
+def broadcast_group(
+    source: NeuronGroup,
+    target: NeuronGroup,
+    rule: Rule,
+    parameters: CellParameters | None = None,
+    *,
+    name: str = "broadcast*",
+) -> Synapses:
+    """Make the synapses that carry error spikes of an error source to cells anywhere; connect them as you like.
+
+    Parameters
+    ----------
+    source, target : NeuronGroup
+        Groups from `cell_group`, or subgroups of them.
+    rule : Rule
+        One whose code has `on_broadcast`, such as `bioplastic.rules.broadcast.Broadcast`.
     parameters : CellParameters, optional
     name : str, optional
 
     Returns
     -------
     Synapses
-        Not yet connected. Variables: `w` forward weight, `fb` feedback weight, `plastic` (1: `w` learns).
+        Not yet connected. Variable: `b`, weight.
     """
-    parameters = parameters or CellParameters()
     return Synapses(
         source,
         target,
-        rule.synapse_equations,
-        on_pre={"forward": rule.on_forward_spike},
-        on_post={"error": rule.on_error_spike},
-        on_event={"forward": "spike", "error": "error"},
-        namespace=parameters.namespace,
+        "b : 1 (constant)",
+        on_pre={"broadcast": rule.code.on_broadcast},
+        on_event={"broadcast": "error"},
+        namespace=(parameters or CellParameters()).namespace,
         name=name,
     )
 
@@ -177,16 +269,19 @@ class SpikingCircuit:
         All cells, in the order of ``circuit.populations``.
     synapses : Synapses
         All synapses, projection by projection, each with its presynaptic cell varying slowest.
+    broadcast : Synapses or None
+        From every cell of an error source to every hidden cell, if the rule has such.
     """
 
     circuit: Circuit
     cells: NeuronGroup
     synapses: Synapses
+    broadcast: Synapses | None = None
 
     @property
-    def objects(self) -> tuple[NeuronGroup, Synapses]:
+    def objects(self) -> tuple[NeuronGroup | Synapses, ...]:
         """What a ``Network`` needs to hold."""
-        return self.cells, self.synapses
+        return (self.cells, self.synapses) if self.broadcast is None else (self.cells, self.synapses, self.broadcast)
 
     def population(self, name: str) -> Subgroup:
         """Return the cells of one population; `CircuitError` names the known ones when there is none."""
@@ -199,8 +294,9 @@ def build(
     rule: Rule,
     weights: Weights | None = None,
     *,
-    feedback: Mapping[str, np.ndarray] | None = None,
+    feedback: Feedback | None = None,
     parameters: CellParameters | None = None,
+    restoring: bool = False,
     seed: int = 0,
     name: str = "cells*",
 ) -> SpikingCircuit:
@@ -210,12 +306,14 @@ def build(
     ----------
     circuit : Circuit
         Any directed graph.
-    rule : ErrorRelay
+    rule : Rule
     weights : Weights, optional
         Start values; without them all weights and biases are 0.
-    feedback : mapping of str to array, shape (post, pre), optional
-        Feedback weights by projection; the forward weights by default.
+    feedback : Feedback, optional
+        By default the forward weights; a rule that broadcasts needs its own.
     parameters : CellParameters, optional
+    restoring : bool, optional
+        Whether weights are pulled back to where they started, with the rate ``synapses.restoring`` (0 until set).
     seed : int
         Seed of the initial spike phases.
     name : str, optional
@@ -227,13 +325,22 @@ def build(
         Weights are missing, of the wrong shape or not finite.
     """
     group = cell_group(circuit.n_cells, rule, parameters, name=name)
-    synapses = synapse_group(group, group, rule, parameters, name=f"{group.name}_synapses")
+    synapses = synapse_group(group, group, rule, parameters, name=f"{group.name}_synapses", restoring=restoring)
     pre, post = connections(circuit)
     synapses.connect(i=pre, j=post)
-    built = SpikingCircuit(circuit, group, synapses)
+    broadcast = None
+    if rule.code.on_broadcast:
+        broadcast = broadcast_group(group, group, rule, parameters, name=f"{group.name}_broadcast")
+        senders, receivers = _broadcast_connections(circuit)
+        broadcast.connect(i=senders, j=receivers)
+    built = SpikingCircuit(circuit, group, synapses, broadcast)
     if weights is not None:
-        for (owner, variable), value in _start_values(circuit, rule, weights, feedback, seed).items():
-            setattr(group if owner == "cells" else synapses, variable, value)
+        owners = {"cells": group, "synapses": synapses, "broadcast": broadcast}
+        values = _start_values(circuit, rule, weights, feedback, seed)
+        if restoring:
+            values["synapses", "w_rest"] = values["synapses", "w"]
+        for (owner, variable), value in values.items():
+            setattr(owners[owner], variable, value)
     return built
 
 
@@ -262,28 +369,55 @@ def connections(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([i.ravel() for i, _ in pairs]), np.concatenate([j.ravel() for _, j in pairs])
 
 
+def _broadcast_connections(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
+    """Return sender and receiver of every broadcast synapse: hidden population by population, the sender slowest."""
+    index = np.arange(circuit.n_cells)
+    senders = np.concatenate([index[circuit.slices[p.name]] for p in circuit.error_sources])
+    pairs = [np.meshgrid(senders, index[circuit.slices[p.name]], indexing="ij") for p in circuit.hidden]
+    return np.concatenate([i.ravel() for i, _ in pairs]), np.concatenate([j.ravel() for _, j in pairs])
+
+
 def _start_values(
-    circuit: Circuit, rule: Rule, weights: Weights, feedback: Mapping[str, np.ndarray] | None, seed: int
+    circuit: Circuit, rule: Rule, weights: Weights, feedback: Feedback | None, seed: int
 ) -> dict[tuple[str, str], Any]:
     """Everything that distinguishes one life from another, apart from its schedule: (owner, variable) -> value."""
     weights.check(circuit)
-    if feedback is not None:
-        Weights(feedback, weights.bias).check(circuit)
+    if feedback is None:
+        feedback = Feedback({} if rule.code.on_broadcast else weights.forward)
+    feedback.check(circuit, broadcast=bool(rule.code.on_broadcast))
     is_input = np.concatenate([np.full(p.size, p.role == "input") for p in circuit.populations])
-    bias = np.concatenate([weights.bias.get(p.name, np.zeros(p.size)) for p in circuit.populations])
+    bias, apical_bias = (
+        np.concatenate([given.get(p.name, np.zeros(p.size)) for p in circuit.populations])
+        for given in (weights.bias, feedback.bias)
+    )
+    hops = np.concatenate([np.full(p.size, circuit.population_hops[p.name]) for p in circuit.populations])
     plastic = np.concatenate([np.full(np.prod(circuit.shape(p)), float(p.plastic)) for p in circuit.projections])
-    return {
+    values = {
         ("cells", "bias"): bias,
+        ("cells", "abias"): apical_bias,
         ("cells", "V"): bias,
+        ("cells", "A"): apical_bias,
         ("cells", "prediction"): cell_model.phi(bias),
         ("cells", "P"): np.random.default_rng(seed).random(circuit.n_cells),
         ("cells", "clamp"): is_input.astype(float),
         ("cells", "predicts"): 1.0 - is_input,
         **{("cells", variable): value for variable, value in rule.cell_values.items()},
         ("synapses", "w"): flat(circuit, weights.forward),
-        ("synapses", "fb"): flat(circuit, weights.forward if feedback is None else feedback),
         ("synapses", "plastic"): plastic,
     }
+    if rule.code.on_broadcast:
+        rows = [feedback.weights[p.name].ravel() for p in circuit.hidden]
+        values["broadcast", "b"] = np.concatenate(rows)
+    else:
+        values["synapses", "fb"] = flat(circuit, feedback.weights)
+    if _has_variable(rule, "hops"):
+        values["cells", "hops"] = np.where(np.isfinite(hops), hops, circuit.n_cells)  # no path: farther than any cell
+    return values
+
+
+def _has_variable(rule: Rule, name: str) -> bool:
+    """Whether the rule gives its cells a variable of that name."""
+    return name in Equations(rule.code.cell_equations)
 
 
 # ---------------------------------------------------------------------------------- what a life needs and leaves
@@ -297,23 +431,30 @@ class Life:
     ----------
     schedule : Schedule
     timing : Timing
-    rule : ErrorRelay
+    rule : Rule
     weights : Weights
-    feedback : mapping of str to array, shape (post, pre), optional
-        Feedback weights; the forward weights by default.
+    feedback : Feedback, optional
+        By default the forward weights; a rule that broadcasts needs its own.
     snapshots : sequence of int
         Events after which the weights are recorded, in rising order.
     seed : int
         Seed of the initial spike phases.
+    tau_w : Quantity
+        Time constant with which plastic weights are pulled back to where they started; needs a model made with
+        ``restoring=True`` if it is not infinite.
     """
 
     schedule: Schedule
     timing: Timing
     rule: Rule
     weights: Weights
-    feedback: Mapping[str, np.ndarray] | None = None
+    feedback: Feedback | None = None
     snapshots: Sequence[int] = ()
     seed: int = 0
+    tau_w: Quantity = field(default_factory=lambda: np.inf * second)
+
+    def __post_init__(self) -> None:
+        quantity("tau_w", self.tau_w, ms, low=0, open_low=True, infinite=True)
 
 
 @dataclass(frozen=True)
@@ -330,7 +471,8 @@ class Lived:
     snapshots : array, shape (n_snapshots, n_synapses)
         Forward weights in the order of `flat`.
     weights : Weights
-        At the end.
+    feedback : Feedback
+        Both at the end.
     spike_time, spike_cell : arrays, shape (n_spikes,)
         Ordinary spikes, if they were asked for, else empty.
     onset : array, shape (n_events,)
@@ -345,6 +487,7 @@ class Lived:
     error_sign: np.ndarray
     snapshots: np.ndarray
     weights: Weights
+    feedback: Feedback
     spike_time: np.ndarray
     spike_cell: np.ndarray
     onset: np.ndarray
@@ -366,7 +509,7 @@ class ModelSpec:
     Attributes
     ----------
     circuit : Circuit
-    rule : ErrorRelay
+    rule : Rule
         Only its equations count.
     n_stimuli, n_outcomes : int
         Rows of the tables of stimuli and outcomes.
@@ -381,6 +524,8 @@ class ModelSpec:
         Time step.
     record_spikes : bool
         Whether ordinary spikes are recorded.
+    restoring : bool
+        Whether a life may pull weights back to where they started (`Life.tau_w`).
     """
 
     circuit: Circuit
@@ -393,6 +538,7 @@ class ModelSpec:
     parameters: CellParameters = field(default_factory=CellParameters)
     dt: Quantity = field(default_factory=lambda: 1 * ms)
     record_spikes: bool = False
+    restoring: bool = False
 
 
 @dataclass(frozen=True)
@@ -430,7 +576,7 @@ _stop_if.implementations.add_implementation(
 def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     """Make the network that lives schedules, with all tables empty."""
     circuit = spec.circuit
-    spiking = build(circuit, spec.rule, parameters=spec.parameters, name="cells")
+    spiking = build(circuit, spec.rule, parameters=spec.parameters, restoring=spec.restoring, name="cells")
     step = spec.resolution
     coarse, checkups = Clock(step, name="coarse"), Clock(HEALTH_INTERVAL, name="checkups")
     n_inputs = sum(p.size for p in circuit.inputs)
@@ -447,6 +593,8 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     smoothing = 1 - np.exp(-float(step / PREDICTION_WINDOW))
     names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing}
     spiking.cells.namespace.update(**tables, **names)
+    if _has_variable(spec.rule, "window"):
+        spiking.cells.run_regularly("window = int(outcome_at(t) != no_outcome)", clock=coarse, when="start")
     subgroups, first = [], 0
     for population in circuit.inputs:
         group = spiking.population(population.name)
@@ -544,7 +692,9 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
 _RESULTS = {
     "V": ("cells", "V"),
     "bias": ("cells", "bias"),
+    "abias": ("cells", "abias"),
     "w": ("synapses", "w"),
+    "fb": ("synapses", "fb"),
     "sick": ("health", "sick"),
     "activity": ("health", "activity"),
     "error_time": ("errors", "t"),
@@ -561,6 +711,7 @@ def _owners(assembly: _Assembly) -> dict[str, Any]:
     return {
         "cells": assembly.spiking.cells,
         "synapses": assembly.spiking.synapses,
+        "broadcast": assembly.spiking.broadcast,
         "recorder": assembly.recorder,
         "copies": assembly.copies,
         "health": assembly.health,
@@ -607,6 +758,11 @@ class Model:
             The compiled program failed.
         """
         spec, circuit = self.spec, self.spec.circuit
+        if life.rule.code != spec.rule.code:
+            raise CompilationError(
+                f"the life's rule is {type(life.rule).__name__}, the model was made for {type(spec.rule).__name__}; "
+                "make a model for each kind of rule."
+            )
         life.schedule.check(self.task, life.snapshots)
         timeline = lay_out(life.schedule, life.timing)
         step = float(spec.resolution / second)
@@ -632,6 +788,14 @@ class Model:
         values["stimuli", "values"] = np.vstack([np.zeros(self.task.stimuli.shape[1]), self.task.stimuli])
         values["outcomes", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), self.task.outcomes])
         values |= _start_values(circuit, life.rule, life.weights, life.feedback, life.seed)
+        if spec.restoring:
+            values["synapses", "w_rest"] = values["synapses", "w"]
+            values["synapses", "restoring"] = 1 / life.tau_w
+        elif not np.isinf(float(life.tau_w)):
+            raise CompilationError(
+                f"the life pulls its weights back with tau_w = {life.tau_w}, but the model was made without; make it "
+                "with ModelSpec(..., restoring=True)."
+            )
         values["recorder", "life"] = (n_steps - 1) * step
         values["health", "must_fire"] = np.array([float(p.role != "input") for p in circuit.populations])
         found = (
@@ -640,7 +804,9 @@ class Model:
             else self._live_runtime(values, (n_steps - 1) * spec.resolution + spec.dt)
         )
         self._check_health(found)
-        bias = np.split(found["bias"], np.cumsum([p.size for p in circuit.populations])[:-1])
+        bias, apical_bias = (
+            np.split(found[name], np.cumsum([p.size for p in circuit.populations])[:-1]) for name in ("bias", "abias")
+        )
         copies = [found[f"copy_{k + 1}"] for k in range(len(life.snapshots))]
         predicted = found["prediction"].reshape(-1, sum(p.size for p in circuit.error_sources))
         return Lived(
@@ -654,6 +820,12 @@ class Model:
             weights=Weights(
                 unflat(circuit, found["w"]),
                 {p.name: b for p, b in zip(circuit.populations, bias, strict=True) if p.role != "input"},
+            ),
+            feedback=life.feedback
+            if life.feedback is not None and life.rule.code.on_broadcast
+            else Feedback(
+                unflat(circuit, found["fb"]),
+                {p.name: b for p, b in zip(circuit.populations, apical_bias, strict=True) if p.role == "hidden"},
             ),
             spike_time=found.get("spike_time", np.empty(0)),
             spike_cell=found.get("spike_cell", np.empty(0, int)),
@@ -843,7 +1015,7 @@ def _built(spec: ModelSpec, compiler_version: str) -> Path:
         *(path.read_text() for path in sources),
         spec.circuit.to_json(),
         repr({k: v for k, v in asdict(spec).items() if k not in ("circuit", "rule")}),
-        type(spec.rule).__name__,
+        repr(spec.rule.code),
         brian2.__version__,
         compiler_version,
         _processor(),

@@ -15,17 +15,25 @@ GAP                     30  ms      silence between events                      
 THETA                    1  spikes  error threshold of a cell                            one spike more or less
 MEMORY                  30  events  time constant of the mismatch                        between the rarest and the commonest
 GAIN                   0.9  1       of an error per hop                                  chosen; 1 for the unscreened control
+RADIUS                   2  hops    last hop that hears of an error, under radius k      chosen: "one step out, or a few"
+DECAY                 1e-4  1       of a weight per error spike, under learned feedback  chosen: small beside what is learned
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-from brian2 import ms
+import numpy as np
+from brian2 import Network, ms
 
-from bioplastic.circuit import Circuit, Population, Projection
+from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing
+from bioplastic.rules.broadcast import Broadcast, random_broadcast
+from bioplastic.rules.equilibrium_relay import EquilibriumRelay
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.rules.learned_feedback import LearnedFeedback
+from bioplastic.rules.radius_relay import RadiusRelay
+from bioplastic.spiking import build
 
 N_HOPS = 12
 N_CELLS = 64
@@ -38,6 +46,8 @@ GAP = 30 * ms
 THETA = 1.0
 MEMORY = 30
 GAIN = 0.9
+RADIUS = 2
+DECAY = 1e-4
 
 
 def circuit(n_hops: int = N_HOPS, *, n_cells: int = N_CELLS, n_outputs: int = N_OUTPUTS) -> Circuit:
@@ -68,3 +78,52 @@ def screened(eta: float = 0.0, n_hops: int = N_HOPS) -> ErrorRelay:
 def unscreened(eta: float = 0.0) -> ErrorRelay:
     """Return the error relay with gain 1 and no leak; together with `long_timing` it is local but not screened."""
     return ErrorRelay(theta=THETA, gain=1.0, eta=eta)
+
+
+def radius(eta: float = 0.0, n_hops: int = N_HOPS, radius: int = RADIUS) -> RadiusRelay:
+    """Return the screened error relay that relays at most a few hops."""
+    return RadiusRelay(theta=THETA, tau_e=MEMORY * timing(n_hops).event, gain=GAIN, eta=eta, radius=radius)
+
+
+def learned(eta: float = 0.0, n_hops: int = N_HOPS) -> LearnedFeedback:
+    """Return the screened error relay whose feedback weights learn."""
+    return LearnedFeedback(theta=THETA, tau_e=MEMORY * timing(n_hops).event, gain=GAIN, eta=eta, decay=DECAY)
+
+
+def broadcast(eta: float = 0.0, n_hops: int = N_HOPS) -> Broadcast:
+    """Return broadcast feedback, with the threshold and leak of the screened error relay."""
+    return Broadcast(theta=THETA, tau_e=MEMORY * timing(n_hops).event, eta=eta)
+
+
+def equilibrium(eta: float = 0.0, eta_apical: float = 0.0, n_hops: int = N_HOPS) -> EquilibriumRelay:
+    """Return the equilibrium relay, with the threshold and leak of the screened error relay."""
+    return EquilibriumRelay(theta=THETA, tau_e=MEMORY * timing(n_hops).event, eta=eta, eta_apical=eta_apical)
+
+
+def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:
+    """Return a short chain under every rule, an outcome present: what `bioplastic audit models/chain.py` looks at."""
+    small = circuit(n_hops, n_cells=n_cells, n_outputs=n_cells)
+    rng = np.random.default_rng(0)
+    weights = Weights(
+        {p.name: rng.normal(0, 2 / np.sqrt(n_cells), small.shape(p)) for p in small.projections},
+        {p.name: np.zeros(p.size) for p in small.populations if p.role != "input"},
+    )
+    rules = {
+        "error relay": screened(eta, n_hops),
+        "error relay, unscreened": unscreened(eta),
+        "error relay, radius 2": radius(eta, n_hops),
+        "learned feedback": learned(eta, n_hops),
+        "equilibrium relay": equilibrium(eta, eta, n_hops),
+        "broadcast": broadcast(eta, n_hops),
+    }
+    made = {}
+    for name, rule in rules.items():
+        feedback = random_broadcast(small, seed=0) if name == "broadcast" else None
+        spiking = build(small, rule, weights, feedback=feedback)
+        spiking.population("x").target = rng.random(n_cells)
+        spiking.population("y").target = rng.random(n_cells)
+        spiking.population("y").clamp = 1
+        if name == "equilibrium relay":
+            spiking.cells.window = 1
+        made[name] = Network(*spiking.objects)
+    return made

@@ -31,14 +31,58 @@ threshold; feedback weights are given at the start and stay; `docs/model.md` lis
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from brian2 import Hz, ms, second
 from brian2.units.fundamentalunits import Quantity
 
-from bioplastic.cells import ERROR_SIGN, JUMP, PHI, CellParameters, phi
+from bioplastic.cells import ERROR_SIGN, JUMP, PHI, phi
+from bioplastic.rules.form import Code, Learned, Outside, Reference, State
 from bioplastic.units import quantity
+
+SIGN = ERROR_SIGN.format(E="E_post")
+LEARN = f"w += plastic*eta_post*theta_post*{SIGN}*x_pre"
+RELAY = f"A_pre += gain_post*fb*theta_post*{SIGN}*{JUMP.format(tau='tau_a')}"
+
+
+class _Relaying(Protocol):
+    theta: float
+    tau_e: Quantity
+    gain: float
+    eta: float
+
+
+def check_parameters(rule: _Relaying) -> None:
+    """Raise `UnitError` unless the parameters that the error relay and its relatives share are in their ranges."""
+    quantity("theta", rule.theta, 1, low=0, open_low=True)
+    quantity("tau_e", rule.tau_e, ms, low=0, open_low=True, infinite=True)
+    quantity("gain", rule.gain, 1, low=0)
+    quantity("eta", rule.eta, 1, low=0)
+
+
+def shared_values(rule: _Relaying) -> dict[str, float | Quantity]:
+    """Return those parameters by the names that the cells' equations give them."""
+    leak = 0 * Hz if np.isinf(float(rule.tau_e)) else 1 / rule.tau_e
+    return {"theta": rule.theta, "leak": leak, "eta": rule.eta, "gain": rule.gain}
+
+
+def corrected_soma(rule: _Relaying, state: State, outside: Outside) -> tuple[np.ndarray, np.ndarray]:
+    """What the soma does, ``phi(V + A)`` where nothing clamps it, and how much more that is than ``phi(V)``."""
+    free = phi(state.V + state.A)
+    rate = free + outside.clamp * (outside.target - free)
+    return rate, rate - phi(state.V)
+
+
+def relayed(rule: _Relaying, state: State, spike: np.ndarray, error: np.ndarray, outside: Outside) -> np.ndarray:
+    """What error spikes send upstream: ``z gain fb theta``, summed over the downstream neighbours."""
+    return rule.gain * rule.theta * (state.fb.T @ error)
+
+
+def forward_learning(rule: _Relaying, state: State, error: np.ndarray, outside: Outside) -> Learned:
+    """What error spikes change: ``w += z eta theta x_pre``, ``bias += z eta theta``, and nothing else."""
+    w = outside.plastic * rule.eta * rule.theta * np.outer(error, state.x)
+    return Learned(w, np.zeros_like(w), rule.eta * rule.theta * error, np.zeros(len(error)))
 
 
 @dataclass(frozen=True)
@@ -62,18 +106,18 @@ class ErrorRelay:
         A parameter is negative, NaN or in the wrong unit.
     """
 
-    soma: ClassVar[str] = PHI.format(v="V + A")
-    mismatch: ClassVar[str] = f"rate - {PHI.format(v='V')}"
-    synapse_equations: ClassVar[str] = """
+    code: ClassVar[Code] = Code(
+        soma=PHI.format(v="V + A"),
+        mismatch=f"rate - {PHI.format(v='V')}",
+        synapse_equations="""
 w : 1                # forward weight
 fb : 1               # feedback weight: error spikes of the postsynaptic cell to the apical dendrite of the presynaptic
 plastic : 1          # 1 where the forward weight learns, else 0
-"""
-    on_forward_spike: ClassVar[str] = f"V_post += w*{JUMP.format(tau='tau_m')}"
-    on_error_spike: ClassVar[str] = f"""
-w += plastic*eta_post*theta_post*{ERROR_SIGN.format(E="E_post")}*x_pre
-A_pre += gain_post*fb*theta_post*{ERROR_SIGN.format(E="E_post")}*{JUMP.format(tau="tau_a")}
-"""
+""",
+        on_post={"error": f"{LEARN}\n{RELAY}"},
+        on_event={"forward": "spike", "error": "error"},
+    )
+    reference: ClassVar[Reference] = Reference(corrected_soma, relayed, forward_learning)
 
     theta: float = 1.0
     tau_e: Quantity = field(default_factory=lambda: np.inf * second)
@@ -81,95 +125,9 @@ A_pre += gain_post*fb*theta_post*{ERROR_SIGN.format(E="E_post")}*{JUMP.format(ta
     eta: float = 0.0
 
     def __post_init__(self) -> None:
-        quantity("theta", self.theta, 1, low=0, open_low=True)
-        quantity("tau_e", self.tau_e, ms, low=0, open_low=True, infinite=True)
-        quantity("gain", self.gain, 1, low=0)
-        quantity("eta", self.eta, 1, low=0)
+        check_parameters(self)
 
     @property
     def cell_values(self) -> dict[str, float | Quantity]:
         """The parameters by the names that the cells' equations give them."""
-        return {"theta": self.theta, "leak": self.leak, "eta": self.eta, "gain": self.gain}
-
-    @property
-    def leak(self) -> Quantity:
-        """Rate at which the mismatch leaks away, 1/tau_e."""
-        return 0 * Hz if np.isinf(float(self.tau_e)) else 1 / self.tau_e
-
-
-@dataclass(frozen=True)
-class State:
-    """What changes in a set of n cells and the synapses between them.
-
-    Attributes
-    ----------
-    V, A, x, P, E, bias : array, shape (n,)
-        Variables of the cells, as in `bioplastic.cells`.
-    w : array, shape (n, n)
-        Forward weights (post, pre); 0 where there is no synapse.
-    """
-
-    V: np.ndarray
-    A: np.ndarray
-    x: np.ndarray
-    P: np.ndarray
-    E: np.ndarray
-    bias: np.ndarray
-    w: np.ndarray
-
-
-def reference_step(
-    before: State,
-    rule: ErrorRelay,
-    parameters: CellParameters,
-    *,
-    target: np.ndarray,
-    clamp: np.ndarray,
-    predicts: np.ndarray,
-    fb: np.ndarray,
-    plastic: np.ndarray,
-    dt: Quantity = 1 * ms,
-) -> tuple[State, np.ndarray, np.ndarray]:
-    """One time step of a set of cells, written out in NumPy in the order in which Brian2 does it.
-
-    Parameters
-    ----------
-    before : State
-    rule : ErrorRelay
-    parameters : CellParameters
-    target, clamp, predicts : array, shape (n,)
-        As in `bioplastic.cells.EQUATIONS`.
-    fb, plastic : array, shape (n, n)
-        Of each synapse (post, pre); 0 where there is none.
-    dt : Quantity, optional
-        Time step.
-
-    Returns
-    -------
-    tuple of (State, array of bool, array of int)
-        The state afterwards; which cells spiked; the sign of each cell's error spike, 0 where there was none.
-    """
-    V, A, bias = before.V, before.A, before.bias
-    ratio = {name: float(dt / getattr(parameters, name)) for name in ("tau_m", "tau_a", "tau_x")}
-    spikes_per_step = float(parameters.rmax * dt)  # of a cell that fires at the maximal rate
-    jump = {name: np.expm1(r) / spikes_per_step for name, r in ratio.items()}
-    # groups: exact decay
-    V = bias + (V - bias) * np.exp(-ratio["tau_m"])
-    A = A * np.exp(-ratio["tau_a"])
-    x = before.x * np.exp(-ratio["tau_x"])
-    # before_thresholds
-    rate = phi(V + A) + clamp * (target - phi(V + A))
-    P = before.P + rate * spikes_per_step
-    E = before.E * np.exp(-float(rule.leak * dt)) + predicts * (rate - phi(V)) * spikes_per_step
-    # thresholds
-    spike = P >= 1
-    error = np.where(np.abs(E) > rule.theta, np.where(E > 0, 1, -1), 0)
-    # synapses: forward spikes meet the old weights, error spikes the trace without this step's spikes
-    V = V + before.w @ spike * jump["tau_m"]
-    w = before.w + plastic * rule.eta * rule.theta * np.outer(error, x)
-    A = A + rule.gain * rule.theta * (fb.T @ error) * jump["tau_a"]
-    # resets
-    P = P - spike
-    x = x + spike * jump["tau_x"]
-    bias = bias + rule.eta * rule.theta * error
-    return State(V, A, x, P, E - rule.theta * error, bias, w), spike, error
+        return shared_values(self)
