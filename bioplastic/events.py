@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 
 import numpy as np
@@ -139,8 +139,7 @@ class Schedule:
         return len(self.kind)
 
     def __add__(self, later: Schedule) -> Schedule:
-        names = ("stimulus", "outcome", "kind", "salience", "rest")
-        return Schedule(*(np.concatenate([getattr(self, n), getattr(later, n)]) for n in names))
+        return Schedule(*(np.concatenate([getattr(self, f.name), getattr(later, f.name)]) for f in fields(self)))
 
     @property
     def rare(self) -> np.ndarray:
@@ -167,6 +166,10 @@ class Schedule:
             raise ScheduleError(
                 f"snapshots = {list(snapshots)}; give different events, 0 to {len(self) - 1}, in rising order."
             )
+
+    def select(self, which: np.ndarray) -> Schedule:
+        """Return only the events at which the array of bool `which`, shape (n_events,), is true."""
+        return Schedule(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def sham(self) -> Schedule:
         """Same stimuli, but the rare event's outcome is the one that the network itself predicts."""

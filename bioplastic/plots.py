@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,13 +50,17 @@ _STYLES = {
     "backprop": Style("#a3260f", "D", (0, (1, 0.9))),
     "backprop, truncated": Style("#e07b2a", "^", (0, (5, 1.2, 1, 1.2))),
     "backprop, falling rate": Style("#e0b000", "X", (0, (3, 1, 1, 1, 1, 1))),
+    "equilibrium relay": Style("#2e7d4f", "v", "-"),
+    "broadcast": Style("#5a2a82", "P", (0, (1, 0.9))),
+    "fixed random feedback": Style("#8aa63a", ">", (0, (5, 1.5))),
+    "learned feedback": Style("#c46bb0", "<", (0, (5, 1.2, 1, 1.2))),
 }
 _OTHERS = (
-    Style("#000000", "v", "-"),
-    Style("#5a2a82", "P", (0, (5, 1.5))),
-    Style("#2e7d4f", "<", (0, (1, 0.9))),
-    Style("#8aa63a", ">", (0, (5, 1.2, 1, 1.2))),
-    Style("#b0b0b0", "p", (0, (3, 1, 1, 1, 1, 1))),
+    Style("#000000", "*", "-"),
+    Style("#5f5f5f", "p", (0, (5, 1.5))),
+    Style("#b0b0b0", "h", (0, (1, 0.9))),
+    Style("#7a5a2a", "d", (0, (5, 1.2, 1, 1.2))),
+    Style("#3f9c9c", "8", (0, (3, 1, 1, 1, 1, 1))),
 )
 
 _RC = {
@@ -142,16 +147,16 @@ def _seeds(n: int) -> str:
 # Reach
 
 
-def _reach_panel(axes: Axes, summary: Summary, name: str, replay: int) -> None:
+def _reach_panel(axes: Axes, summary: Summary, name: str, replay: int, looks: Sequence[Style]) -> None:
     """Reach against event frequency."""
     fraction, last = np.asarray(summary.event_fraction, float), len(summary.hop) - 1
     values = values_of(summary, name, replay)
     gaps = np.diff(np.sort(np.log10(fraction)))
-    step = 0.13 * min(gaps.min() if len(gaps) else 0.5, 0.5)
-    order = np.argsort(fraction)
     n = len(summary.learner)
+    step = min(0.13, 0.65 / n) * min(gaps.min() if len(gaps) else 0.5, 0.5)
+    order = np.argsort(fraction)
     axes.axhline(last, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=0)
-    for i, look in enumerate(styles(summary.learner)):
+    for i, look in enumerate(looks):
         x = fraction * 10 ** (step * (i - (n - 1) / 2))
         mean, (low, high) = _mean(values[i], -1), reach.interval(values[i])
         (line,) = axes.plot(
@@ -229,6 +234,18 @@ class _LogRange:
         axes.yaxis.set_minor_locator(NullLocator())
 
 
+def _log_curve(
+    axes: Axes, x: FLOAT, values: FLOAT, span: _LogRange, look: Style, *, order: float, width: float = 1.1
+) -> FLOAT:
+    """Draw mean and interval over seeds, of values of shape (seed, hop); return the heights at which symbols belong."""
+    mean, (low, high) = _mean(values, 0), reach.interval(values, axis=0)
+    where = np.where(mean > 0, mean, np.nan)
+    axes.plot(x, where, color=look.color, linestyle=look.line, linewidth=width, zorder=order)[0].set_gid("mean")
+    lower, upper = (np.where(mean > 0, np.maximum(end, span.zero), np.nan) for end in (low, high))
+    axes.fill_between(x, lower, upper, color=look.color, alpha=0.18, linewidth=0, zorder=1)
+    return np.where(mean == 0, span.zero, where)
+
+
 def _change_panel(axes: Axes, summary: Summary, replay: int, fraction: int, span: _LogRange) -> None:
     """Change by hop; open symbols where it is not above the sham floor."""
     hop = np.asarray(summary.hop, float)
@@ -237,14 +254,9 @@ def _change_panel(axes: Axes, summary: Summary, replay: int, fraction: int, span
     span.draw(axes)
     n = len(summary.learner)
     for i, look in enumerate(styles(summary.learner)):
-        x, mean, (low, high) = _shifted(hop, i, n), _mean(change[i], 0), reach.interval(change[i], axis=0)
-        positive = mean > 0
-        where = np.where(positive, mean, np.nan)
+        x, mean = _shifted(hop, i, n), _mean(change[i], 0)
         color, order = look.color, 3 + (n - i) / n
-        axes.plot(x, where, color=color, linestyle=look.line, zorder=order, label=summary.learner[i])[0].set_gid("mean")
-        lower, upper = (np.where(positive, np.maximum(end, span.zero), np.nan) for end in (low, high))
-        axes.fill_between(x, lower, upper, color=color, alpha=0.18, linewidth=0, zorder=1)
-        height = np.where(mean == 0, span.zero, where)
+        height = _log_curve(axes, x, change[i], span, look, order=order)
         for above, face in (
             (mean > np.nan_to_num(floor[i]), color),
             (mean <= np.nan_to_num(floor[i]), "white"),
@@ -311,6 +323,12 @@ def _profile_panel(axes: Axes, summary: Summary, name: str, replay: int, fractio
         _not_measured(axes)
 
 
+def _replay_to_plot(summary: Summary, replay: str | None) -> int:
+    if 0 in (len(summary.learner), len(summary.event_fraction), len(summary.seed), len(summary.hop)):
+        raise RecordingError("the summary has no condition: there is nothing to plot.")
+    return replay_index(summary, replay)
+
+
 def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -> Figure:
     """Draw how far upstream a rare event reaches, for every learner.
 
@@ -334,16 +352,15 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
         If there is no such replay condition, or the summary is empty.
     """
     summary = recording if isinstance(recording, Summary) else recording.summary
-    if 0 in (len(summary.learner), len(summary.event_fraction), len(summary.seed), len(summary.hop)):
-        raise RecordingError("the summary has no condition: there is nothing to plot.")
-    index = replay_index(summary, replay)
+    index = _replay_to_plot(summary, replay)
     order = np.argsort(summary.event_fraction)
     ends = list(dict.fromkeys((int(order[0]), int(order[-1]))))
     with _page(205) as figure:
         grid = figure.add_gridspec(3, 2, height_ratios=(1, 1.1, 1))
         a, b = (figure.add_subplot(grid[0, k]) for k in (0, 1))
-        _reach_panel(a, summary, "error_signal_reach", index)
-        _reach_panel(b, summary, "reach", index)
+        looks = styles(summary.learner)
+        _reach_panel(a, summary, "error_signal_reach", index, looks)
+        _reach_panel(b, summary, "reach", index, looks)
         a.set_ylabel("reach of the error signal,\nweights frozen (hops upstream)")
         b.set_ylabel("reach of change,\nweights learning (hops upstream)")
         span = _LogRange.of(_mean(values_of(summary, "change", index), 2)[:, ends])
@@ -447,14 +464,16 @@ def _occurrence_ticks(occurrence: FLOAT) -> list[float]:
     return [float(o) for o in dict.fromkeys([*ticks, occurrence[-1]])]
 
 
-def front_figure(recording: Recording, *, replay: str | None = None) -> Figure:
-    """Draw how the change moves upstream, occurrence by occurrence, at the highest event frequency.
+def front_figure(recording: Recording, *, replay: str | None = None, event_fraction: float | None = None) -> Figure:
+    """Draw how the change moves upstream, occurrence by occurrence, at one event frequency.
 
     Parameters
     ----------
     recording : Recording
     replay : str, optional
         The replay condition; ``"off"`` if not given.
+    event_fraction : float, optional
+        One of those recorded; the highest if not given.
 
     Returns
     -------
@@ -466,12 +485,17 @@ def front_figure(recording: Recording, *, replay: str | None = None) -> Figure:
     Raises
     ------
     RecordingError
-        If no run holds its change by occurrence.
+        If no run holds its change by occurrence, or there is no such event fraction.
     """
     summary = recording.summary
     if not len(summary.event_fraction) or not summary.replay:
         raise RecordingError(f"{recording.path} has no condition: there is nothing to plot.")
-    index, fraction = replay_index(summary, replay), float(np.max(summary.event_fraction))
+    index, recorded = replay_index(summary, replay), np.asarray(summary.event_fraction, float)
+    fraction = float(recorded.max()) if event_fraction is None else event_fraction
+    if not np.isclose(recorded, fraction, rtol=1e-9, atol=0).any():  # as `Recording.find` compares
+        raise RecordingError(
+            f"there is no event fraction {fraction:g}; the recording has {', '.join(f'{f:g}' for f in recorded)}."
+        )
     fronts = [_front(recording, learner, fraction, summary.replay[index]) for learner in summary.learner]
     there = [front for front in fronts if front is not None]
     if not there:
@@ -484,10 +508,11 @@ def front_figure(recording: Recording, *, replay: str | None = None) -> Figure:
     norm = LogNorm(low, high if high > low else low * 10)
     # The light end of the map is cut off, so that small changes stand out against exact zeros, in grey too.
     cmap = mpl.colors.ListedColormap(mpl.colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
-    columns = 3
+    # Up to 24 learners on one page.
+    columns, height_mm = (3, 58) if len(fronts) < 9 else (4, 41)
     rows = -(-(len(fronts) + 1) // columns)
     hop = np.asarray(summary.hop, float)
-    with _page(16 + 58 * rows) as figure:
+    with _page(16 + height_mm * rows) as figure:
         grid = figure.add_gridspec(rows, columns)
         panels = []
         for k, (learner, front) in enumerate(zip(summary.learner, fronts, strict=True)):
@@ -500,7 +525,8 @@ def front_figure(recording: Recording, *, replay: str | None = None) -> Figure:
             axes.set_yticks(hop[::every], [f"{h:g}" for h in hop[::every]])
             if k % columns == 0:
                 axes.set_ylabel("hops upstream")
-            axes.set_xlabel("occurrence of the rare event")
+            if k + columns >= len(fronts):
+                axes.set_xlabel("occurrence of the rare event")
             if front is None:
                 axes.set_xticks([])
                 _not_measured(axes)
@@ -523,7 +549,7 @@ def front_figure(recording: Recording, *, replay: str | None = None) -> Figure:
             handlelength=2.4,
             handleheight=1.2,
         )
-        bar = aside.inset_axes((0.04, 0.62, 0.92, 0.07))
+        bar = aside.inset_axes((0.04, 0.8, 0.92, 0.07))
         mappable = mpl.cm.ScalarMappable(norm, cmap)
         figure.colorbar(
             mappable,
@@ -566,6 +592,318 @@ def _front_panel(axes: Axes, front: _Front, hop: FLOAT, norm: LogNorm, cmap: mpl
     ticks = _occurrence_ticks(front.occurrence)
     axes.set_xticks(ticks, [f"{o:g}" for o in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+# ---------------------------------------------------------------------------------------------------
+# The cascade
+
+_BROKEN = (0, (3.0, 1.2))
+_SETTING = re.compile(r"decay|\w+ x \S+")
+_PHASES: tuple[tuple[str, str, Literal["-"] | tuple[int, tuple[float, ...]], Literal["none", "full", "left"]], ...] = (
+    ("mismatch_before", "before", (0, (1, 0.9)), "none"),
+    ("mismatch_during", "during", "-", "full"),
+    ("mismatch_after", "after", (0, (5, 1.5)), "left"),
+)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A learner in a panel."""
+
+    learner: str
+    index: int
+    look: Style
+
+
+def _rule_and_setting(learner: str) -> tuple[str, str]:
+    rule, _, last = learner.rpartition(", ")
+    return (rule, last) if rule and _SETTING.fullmatch(last) else (learner, "")
+
+
+def _plain_and_restored(learners: tuple[str, ...]) -> tuple[list[_Curve], list[_Curve]]:
+    """Return the learners without a setting, and those of rules that come with restoring forces."""
+    split = [_rule_and_setting(learner) for learner in learners]
+    rules = tuple(dict.fromkeys(rule for rule, _ in split))
+    looks = dict(zip(rules, styles(rules), strict=True))
+    plain = [_Curve(rule, i, looks[rule]) for i, (rule, setting) in enumerate(split) if not setting]
+    # A learning rate restores nothing.
+    forced = [(i, rule, setting) for i, (rule, setting) in enumerate(split) if not setting.startswith("rate x")]
+    families = {rule for _, rule, setting in forced if setting}
+    settings = list(dict.fromkeys(setting for _, _, setting in forced if setting))
+    restored = []
+    for i, rule, setting in forced:
+        if rule in families:
+            other = _OTHERS[settings.index(setting) % len(_OTHERS)] if setting else looks[rule]
+            restored.append(_Curve(learners[i], i, replace(looks[rule], marker=other.marker, line=other.line)))
+    return plain, restored
+
+
+def _handle(look: Style, label: str) -> Line2D:
+    return Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, label=label)
+
+
+def _small_legend(
+    axes: Axes, handles: Sequence[Line2D | Patch], title: str, loc: Literal["upper left", "lower left"]
+) -> None:
+    """Fill an empty part of the page with a legend, from its left edge."""
+    axes.set_axis_off()
+    legend = axes.legend(
+        handles=handles,
+        title=title,
+        title_fontsize=6,
+        fontsize=6,
+        loc=loc,
+        bbox_to_anchor=(0, 1 if loc == "upper left" else 0),
+        borderaxespad=0,
+        borderpad=0,
+        alignment="left",
+        labelspacing=0.35,
+        handlelength=3,
+    )
+    legend.set_in_layout(False)  # a long name may stand above the next panel's axis, and must not narrow its own
+
+
+def _looks_at(recording: Recording, fraction: float, replay: str) -> FLOAT:
+    """Return the occurrences after which the weights of any run were looked at."""
+    found: set[int] = set()
+    for name in recording.find(arm="learning", role="result", event_fraction=fraction, replay=replay):
+        seen = recording.runs[name].snapshot_occurrence
+        found |= set() if seen is None else {int(o) for o in seen if o > 0}
+    return np.array(sorted(found), float)
+
+
+def _arrival_meanings() -> list[Line2D | Patch]:
+    def of(label: str, line: Literal["-", "none"] | tuple[int, tuple[float, ...]], face: str, size: float) -> Line2D:
+        return Line2D(
+            [], [], color=GREY, linestyle=line, marker="o", markersize=size, markerfacecolor=face, label=label
+        )
+
+    return [
+        of("first changes at all", "-", GREY, 4),
+        of("first changes by more than the\nsham floor, where that differs", _BROKEN, GREY, 2.8),
+        of("open symbols: not in every seed", "none", "white", 4),
+        Patch(facecolor=ZERO, edgecolor="none", label="never in the life: first such hop"),
+        Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), label="one hop per occurrence"),
+    ]
+
+
+def _arrival_panel(
+    axes: Axes, summary: Summary, replay: int, fraction: int, curves: Sequence[_Curve], *, looks_at: FLOAT
+) -> None:
+    """Hop against the occurrence at which it changes, with a column for what never does within the life."""
+    found = {name: values_of(summary, name, replay)[:, fraction] for name in ("arrival_exact", "arrival")}
+    # A seed in which nothing arrives was run nevertheless if it has a reach.
+    lived = np.isfinite(values_of(summary, "reach", replay)[:, fraction])
+    for values in found.values():
+        lived |= np.isfinite(values).any(-1)
+    times = np.concatenate([looks_at, *(values[np.isfinite(values)] for values in found.values())])
+    first, last = (times.min(), times.max()) if len(times) else (1.0, 1.0)
+    span = max(np.log10(last / first), 0.3)
+    never, wide = last * 10 ** (0.11 * span), 10 ** (0.05 * span)
+    hop = np.asarray(summary.hop, float)
+    n = len(curves)
+    # Sideways by less than the distance of neighbouring looks, all learners together.
+    steps = np.diff(np.log10(looks_at))
+    sideways = min(0.07 * span, 0.8 * steps.min() if len(steps) else np.inf) / max(n, 1)
+    axes.axvspan(never / wide, never * wide, color=ZERO, linewidth=0, zorder=0)
+    axes.plot(hop + 1, hop, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=0)
+    for k, curve in enumerate(curves):
+        seeds, look = lived[curve.index], curve.look
+        shift = k - (n - 1) / 2
+        exact, above = (values[curve.index, seeds] for values in found.values())
+        for name, values, line, size in (("arrival_exact", exact, "-", 4), ("arrival", above, _BROKEN, 2.8)):
+            same = name == "arrival" and np.array_equal(exact, above, equal_nan=True)
+            if name not in summary.variables or not seeds.any() or same:
+                continue
+            mean, count = _mean(values, 0), np.isfinite(values).sum(0)
+            x, y = mean * 10 ** (sideways * shift), hop + 0.6 / n * shift
+            axes.plot(x, y, color=look.color, linestyle=line, zorder=3 + (n - k) / n)[0].set_gid(name)
+            never_from = np.flatnonzero(count == 0)[:1]
+            aside = np.full(len(never_from), never * wide ** (1.6 * shift / n))
+            for at, height, face, which in (
+                (x[count == len(values)], y[count == len(values)], look.color, "every seed"),
+                (x[count < len(values)], y[count < len(values)], "white", "some seeds"),
+                (aside, y[never_from], look.color, "never"),
+            ):
+                axes.plot(
+                    at,
+                    height,
+                    linestyle="none",
+                    marker=look.marker,
+                    markersize=size,
+                    color=look.color,
+                    markerfacecolor=face,
+                    markeredgewidth=0.8,
+                    zorder=3 + (n - k) / n,
+                )[0].set_gid(f"{name}, {which}")
+            for h in np.flatnonzero(count > 0)[-1:]:
+                if count[h] < len(values):
+                    axes.annotate(
+                        f"{count[h]}/{len(values)}",
+                        (x[h], y[h]),
+                        (-3, 0),
+                        textcoords="offset points",
+                        fontsize=6,
+                        color=look.color,
+                        ha="right",
+                        va="center",
+                    )
+    axes.set_xscale("log")
+    axes.set_xlim(first / 10 ** (0.05 * span), never * wide)
+    ticks = _occurrence_ticks(looks_at if len(looks_at) else np.array([first, last]))
+    axes.set_xticks([*ticks, never], [*(f"{o:g}" for o in ticks), "never"])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("occurrence of the rare event")
+    every = max(1, round(len(hop) / 7))
+    axes.set_yticks(hop[::every], [f"{h:g}" for h in hop[::every]])
+    axes.set_ylim(hop[0] - 0.6, hop[-1] + 0.6)
+    axes.set_ylabel("hops upstream")
+    if not lived.any() or not found.keys() & summary.variables.keys():
+        _not_measured(axes)
+
+
+def _latency_panel(axes: Axes, summary: Summary, replay: int, fraction: int, curves: Sequence[_Curve]) -> list[Line2D]:
+    """Draw the time until the error arrives, open symbols where it does not in every seed; return the legend."""
+    hop = np.asarray(summary.hop, float)
+    latency = values_of(summary, "latency", replay)[:, fraction]
+    speed = values_of(summary, "time_per_hop", replay)[:, fraction]
+    shown = [curve for curve in curves if np.isfinite(latency[curve.index]).any()]
+    handles = []
+    for k, curve in enumerate(shown):
+        values, look = latency[curve.index], curve.look
+        x, mean, (low, high) = _shifted(hop, k, len(shown)), _mean(values, 0), reach.interval(values, axis=0)
+        order = 3 + (len(shown) - k) / len(shown)
+        axes.plot(x, mean, color=look.color, linestyle=look.line, zorder=order)[0].set_gid("mean")
+        axes.fill_between(x, low, high, color=look.color, alpha=0.18, linewidth=0, zorder=1)
+        every = np.isfinite(values).sum(0) == np.isfinite(values).any(1).sum()
+        for there, face, gid in ((every, look.color, "every seed"), (~every, "white", "some seeds")):
+            axes.plot(
+                x[there],
+                mean[there],
+                linestyle="none",
+                marker=look.marker,
+                color=look.color,
+                markerfacecolor=face,
+                markeredgewidth=0.8,
+                zorder=order,
+            )[0].set_gid(gid)
+        per_hop = speed[curve.index][np.isfinite(speed[curve.index])]
+        known = f": {per_hop.mean():.2g} ms/hop" if len(per_hop) else ""
+        handles.append(_handle(look, f"{curve.learner}{known}"))
+    _hop_axis(axes, hop)
+    top = axes.get_ylim()[1]
+    axes.set_ylim(-0.03 * top, top)  # the first symbols may stand at 0
+    axes.set_ylabel("time from the outcome's onset to the\nfirst error spike that differs (ms)")
+    if not shown:
+        _not_measured(axes)
+    return handles
+
+
+def _mismatch_panel(axes: Axes, summary: Summary, replay: int, fraction: int, curves: Sequence[_Curve]) -> list[Line2D]:
+    """Draw the mismatch before, during and after, all learners thin but the last; return the legend."""
+    hop = np.asarray(summary.hop, float)
+    phases = [(*phase, values_of(summary, phase[0], replay)[:, fraction]) for phase in _PHASES]
+    shown = [c for c in curves if any(np.isfinite(values[c.index]).any() for *_, values in phases)]
+    span = _LogRange.of(np.array([_mean(values[c.index], 0) for c in shown for *_, values in phases]))
+    span.draw(axes)
+    handles = []
+    n = len(shown) * len(phases)
+    for k, (curve, (_, label, line, fill, values)) in enumerate((c, p) for c in shown for p in phases):
+        main = curve is shown[-1]
+        look, order = replace(curve.look, line=line), 3 + k / n
+        x = _shifted(hop, k, n)
+        height = _log_curve(axes, x, values[curve.index], span, look, order=order, width=1.1 if main else 0.6)
+        (symbols,) = axes.plot(x, height, linestyle="none", marker=look.marker, color=look.color, zorder=order)
+        handle = _handle(look, f"{curve.learner}, {label}")
+        for line_or_symbol in (symbols, handle):
+            line_or_symbol.set(
+                fillstyle=fill, markerfacecoloralt="white", markeredgewidth=0.6, markersize=4 if main else 2.8
+            )
+        symbols.set_gid("symbols")
+        handle.set_linewidth(1.1 if main else 0.6)
+        handles.append(handle)
+    _hop_axis(axes, hop)
+    axes.set_ylabel("mismatch signalled per cell\nand event (spikes)")
+    if not shown:
+        _not_measured(axes)
+    return handles
+
+
+def cascade_figure(recording: Recording, *, replay: str | None = None) -> Figure:
+    """Draw how a change cascades upstream: when it arrives, what holds it back, how fast the error comes, how it rests.
+
+    A learner is called ``"rule"`` or ``"rule, setting"``. A setting is ``"decay"`` or a factor on a parameter, such as
+    ``"rate x 3"`` or ``"apical x 10"``; whatever else follows a comma belongs to the rule. All settings but a rate
+    count as restoring forces.
+
+    Parameters
+    ----------
+    recording : Recording
+    replay : str, optional
+        The replay condition; ``"off"`` if not given.
+
+    Returns
+    -------
+    Figure
+        a: hop against the occurrence at which it first changes at all and, where that differs, first changes by more
+        than the sham floor, at the lowest event frequency; rules without a setting. b: reach at the last occurrence
+        against event frequency, of the rules that come with restoring forces (of all rules if none does). c: time from
+        the outcome's onset until error spikes first differ from the sham run, by hop. d: mismatch signalled per cell
+        and event before, during and after the occurrences, at the lowest event frequency, exact zeros in a row of
+        their own; the rules of b without their settings, the last one thick (the first rule if none of b is known).
+
+    Raises
+    ------
+    RecordingError
+        If there is no such replay condition, or the summary is empty.
+    """
+    summary = recording.summary
+    index = _replay_to_plot(summary, replay)
+    low = int(np.argmin(summary.event_fraction))
+    fraction = float(summary.event_fraction[low])
+    plain, restored = _plain_and_restored(summary.learner)
+    at_rest = [curve for curve in plain if curve in restored] or plain[:1]
+    restored = restored or plain
+    title = f"event frequency {fraction:g}"
+    entries = max(1 + len(plain), 1 + len(restored), 2 + len(_PHASES) * len(at_rest))
+    heights = (62, 2 + 3 * entries, 54)
+    with _page(sum(heights) + 22) as figure:
+        grid = figure.add_gridspec(3, 3, height_ratios=heights)
+        a, beside = figure.add_subplot(grid[0, :2]), figure.add_subplot(grid[0, 2])
+        above_b, above_c, above_d = (figure.add_subplot(grid[1, k]) for k in range(3))
+        b, c, d = (figure.add_subplot(grid[2, k]) for k in range(3))
+        looks_at = _looks_at(recording, fraction, summary.replay[index])
+        _arrival_panel(a, summary, index, low, plain, looks_at=looks_at)
+        rules = [_handle(replace(curve.look, line="-"), curve.learner) for curve in plain]
+        _small_legend(beside, [*rules, *_arrival_meanings()], title, "upper left")
+        reaches = replace(
+            summary,
+            learner=tuple(curve.learner for curve in restored),
+            variables={
+                name: values[[curve.index for curve in restored]]
+                for name, values in summary.variables.items()
+                if name == "reach"
+            },
+        )
+        _reach_panel(b, reaches, "reach", index, [curve.look for curve in restored])
+        b.set_ylabel("reach at the last occurrence\n(hops upstream)")
+        handles = [_handle(curve.look, curve.learner) for curve in restored]
+        _small_legend(above_b, handles, "dotted: last hop of the circuit", "lower left")
+        handles = _latency_panel(c, summary, index, low, plain)
+        _small_legend(above_c, handles, "open symbols: not in every seed", "lower left")
+        handles = _mismatch_panel(d, summary, index, low, at_rest)
+        _small_legend(above_d, handles, f"{title}\nduring: rare; before, after: background", "lower left")
+        for axes, letter in zip((a, b, c, d), "abcd", strict=True):
+            _letter(axes, letter)
+        replayed = "" if len(summary.replay) == 1 else f" Replay: {summary.replay[index]}."
+        _note(
+            figure,
+            f"{_seeds(len(summary.seed))}. Learners are shifted sideways, so that those that coincide stay visible. "
+            "a: mean over the seeds in which the change arrives; their number stands at the last hop if it is not all. "
+            "A change arrives at the first look after it, and the axis shows the looks. "
+            f"c: no symbol where no error spike differs. d: grey row for exact zeros.{replayed}",
+        )
+    return figure
 
 
 # ---------------------------------------------------------------------------------------------------

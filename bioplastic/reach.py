@@ -117,6 +117,70 @@ def arrival(change: ArrayLike, floor: ArrayLike, occurrence: Sequence[int] | np.
     return first
 
 
+def front_speed(reached: ArrayLike, occurrence: Sequence[int] | np.ndarray) -> float:
+    """Hops that the front covers per occurrence, up to where it gets.
+
+    Parameters
+    ----------
+    reached : array, shape (n_snapshots,)
+        Reach at each look.
+    occurrence : sequence of int, shape (n_snapshots,)
+        After which occurrence each look was.
+
+    Returns
+    -------
+    float
+        Number of hops reached at most, hop 0 included, by the occurrence at which the front was first there.
+    """
+    farthest = int(np.argmax(reached))
+    return float((np.asarray(reached)[farthest] + 1) / occurrence[farthest])
+
+
+def time_per_hop(latency: ArrayLike) -> float:
+    """Time that an error takes from one hop to the next.
+
+    Parameters
+    ----------
+    latency : array, shape (n_hops,)
+        When each hop is reached; NaN for never.
+
+    Returns
+    -------
+    float
+        Least-squares slope over the hops that are reached, in the unit of `latency`; NaN if they are fewer than three.
+    """
+    latency = np.asarray(latency, float)
+    hops = np.flatnonzero(np.isfinite(latency))
+    return float(stats.linregress(hops, latency[hops]).slope) if len(hops) > 2 else float("nan")
+
+
+def first_difference(
+    one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...], hop: np.ndarray, n_hops: int
+) -> np.ndarray:
+    """When the error spikes of two runs first differ, by hop.
+
+    Parameters
+    ----------
+    one, other : tuple of array
+        Times, cells and signs of the error spikes of each run, in order of time.
+    hop : array of int
+        Hops upstream of each cell.
+    n_hops : int
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        In the unit of the times; NaN where not one error spike differs.
+    """
+    first = np.full(n_hops, np.nan)
+    for h in range(n_hops):
+        spikes = [set(zip(*(column[hop[run[1]] == h].tolist() for column in run), strict=True)) for run in (one, other)]
+        differing = spikes[0] ^ spikes[1]
+        if differing:
+            first[h] = min(time for time, *_ in differing)
+    return first
+
+
 def screening_length(change: ArrayLike, floor: ArrayLike) -> float:
     """E-folding distance of the change, in hops: the slope of its logarithm over the hops that are reached.
 

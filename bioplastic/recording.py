@@ -136,6 +136,12 @@ RUN_VARIABLES: dict[str, Variable] = {
     ),
     "error_spikes_sham": Variable(("occurrence", "hop"), "1", "the same in the sham run"),
     "error_spikes_sham2": Variable(("occurrence", "hop"), "1", "the same in the second sham run"),
+    "latency": Variable(
+        ("hop",), "ms", "time from the onset of the outcome until error spikes first differ from the sham run"
+    ),
+    "mismatch_before": Variable(("hop",), "1", "mismatch signalled per cell and background event before, in spikes"),
+    "mismatch_during": Variable(("hop",), "1", "mismatch signalled per cell and rare event, in spikes"),
+    "mismatch_after": Variable(("hop",), "1", "mismatch signalled per cell and background event after, in spikes"),
     "improvement": Variable(("snapshot",), "1", "fraction of the rare event's output error that is gone"),
     "alignment": Variable(("hop",), "1", "cosine of the weight change to the backprop gradient"),
     "functional_downstream": Variable(
@@ -198,6 +204,15 @@ SUMMARY_VARIABLES: dict[str, Variable] = {
         _CONDITION, "1", "last hop the change reaches, at matched improvement of the output (-1: none)"
     ),
     "arrival": Variable(_PER_HOP, "1", "occurrence at which the change first reaches the hop (NaN: never)"),
+    "arrival_exact": Variable(_PER_HOP, "1", "occurrence at which the hop first changes at all (NaN: never)"),
+    "front_speed": Variable(_CONDITION, "1", "hops reached per occurrence, up to where the front gets"),
+    "latency": Variable(
+        _PER_HOP, "ms", "time from the onset of the outcome until error spikes first differ from the sham run"
+    ),
+    "time_per_hop": Variable(_CONDITION, "ms", "time that the error takes from hop to hop (NaN: under three hops)"),
+    "mismatch_before": Variable(_PER_HOP, "1", "mismatch signalled per cell and background event before, in spikes"),
+    "mismatch_during": Variable(_PER_HOP, "1", "mismatch signalled per cell and rare event, in spikes"),
+    "mismatch_after": Variable(_PER_HOP, "1", "mismatch signalled per cell and background event after, in spikes"),
     "screening_length": Variable(_CONDITION, "1", "e-folding distance of the change, in hops"),
     "alignment": Variable(_PER_HOP, "1", "cosine of the weight change to the backprop gradient"),
     "functional_downstream": Variable(
@@ -358,6 +373,10 @@ class Run:
     error_spikes: FloatArray | None = None
     error_spikes_sham: FloatArray | None = None
     error_spikes_sham2: FloatArray | None = None
+    latency: FloatArray | None = None
+    mismatch_before: FloatArray | None = None
+    mismatch_during: FloatArray | None = None
+    mismatch_after: FloatArray | None = None
     improvement: FloatArray | None = None
     alignment: FloatArray | None = None
     functional_downstream: FloatArray | None = None

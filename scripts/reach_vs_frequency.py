@@ -34,6 +34,8 @@ from bioplastic import plots, reach, recording, spiking, sweep
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Schedule, Timing, probes, random_life
 from bioplastic.rules.backprop import Backprop
+from bioplastic.rules.latent_equilibrium import LatentEquilibrium
+from bioplastic.rules.predictive_coding import PredictiveCoding
 from bioplastic.tasks import Task, digits
 
 TUNING_SEEDS = (998, 999)
@@ -72,7 +74,11 @@ class Config:
     spiking_rates, backprop_rates : tuple of float
         Learning rates to choose from.
     truncation : int
-        Last hop that learns in truncated backprop.
+        Last hop that learns in truncated backprop, and the inference steps of predictive coding that is screened.
+    inference_step : float
+        Step size of predictive coding.
+    latent_step : float
+        Time step of Latent Equilibrium, in units of tau_m.
     attenuation : float
         Factor per hop on the learning rate of backprop with a falling rate.
     n_probes : int
@@ -90,6 +96,8 @@ class Config:
     spiking_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03)
     backprop_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
     truncation: int = 3
+    inference_step: float = 0.2
+    latent_step: float = 0.5
     attenuation: float = 0.5
     n_probes: int = 50
 
@@ -114,13 +122,31 @@ QUICK = Config(
 
 @dataclass(frozen=True)
 class Learner:
-    """One way to learn: a rule for every learning rate, the phases of its events, the rates to choose from."""
+    """One way to learn.
+
+    Attributes
+    ----------
+    name : str
+    rule : callable
+        The rule at a learning rate.
+    timing : Timing
+        Phases of its events.
+    rates : tuple of float
+        Learning rates to choose from.
+    inference : str
+        How it infers in the twin: learners with the same live in one tensor program. Empty for one that spikes.
+    """
 
     name: str
     rule: Callable[[float], Any]
     timing: Timing
     rates: tuple[float, ...]
-    spikes: bool
+    inference: str = ""
+
+    @property
+    def spikes(self) -> bool:
+        """Whether it lives in spikes, not in the twin."""
+        return not self.inference
 
 
 def learners(config: Config) -> list[Learner]:
@@ -128,12 +154,24 @@ def learners(config: Config) -> list[Learner]:
     brief, long = chain.timing(config.n_hops), chain.long_timing(config.n_hops)
     slow, fast = config.spiking_rates, config.backprop_rates
     screened = partial(chain.screened, n_hops=config.n_hops)
+    relaxing = partial(PredictiveCoding, step_size=config.inference_step)
+    # An error travels one hop per time step; the outcome has to stay until it can have passed every hop.
+    latent = partial(LatentEquilibrium, dt=config.latent_step, duration=config.latent_step * max(12, config.n_hops))
     return [
-        Learner("error relay", screened, brief, slow, spikes=True),
-        Learner("error relay, unscreened", chain.unscreened, long, slow, spikes=True),
-        Learner("backprop", Backprop, brief, fast, spikes=False),
-        Learner("backprop, truncated", partial(Backprop, depth=config.truncation), brief, fast, spikes=False),
-        Learner("backprop, falling rate", partial(Backprop, attenuation=config.attenuation), brief, fast, spikes=False),
+        Learner("error relay", screened, brief, slow),
+        Learner("error relay, unscreened", chain.unscreened, long, slow),
+        Learner("backprop", Backprop, brief, fast, "backprop"),
+        Learner("backprop, truncated", partial(Backprop, depth=config.truncation), brief, fast, "backprop"),
+        Learner("backprop, falling rate", partial(Backprop, attenuation=config.attenuation), brief, fast, "backprop"),
+        Learner(
+            f"predictive coding, {config.truncation} steps",
+            partial(relaxing, steps=config.truncation),
+            brief,
+            fast,
+            "predictive coding in steps",
+        ),
+        Learner("predictive coding, equilibrium", partial(relaxing, steps=None), brief, fast, "predictive coding"),
+        Learner("latent equilibrium", latent, brief, fast, "latent equilibrium"),
     ]
 
 
@@ -413,34 +451,48 @@ class Bench:
         return self.learned(condition, run, schedule, looks)
 
     def live_in_twin(self, conditions: Sequence[Condition], progress: Callable[[float], None]) -> list[recording.Run]:
-        """Live conditions of the same length in the rate twin, all in one tensor program."""
+        """Live conditions of the same length in the rate twin, all in one tensor program; weights learn."""
         from bioplastic import twin
 
         schedules = [self.schedule(c) for c in conditions]
-        lives = []
+        lives, shams = [], []
         for condition, schedule in zip(conditions, schedules, strict=True):
-            rule = condition.learner.rule(condition.eta)
-            events = np.flatnonzero(schedule.rare)[self.snapshots(schedule) - 1].tolist()
-            snapshots = events if condition.arm == "learning" and condition.role == "result" else []
-            life = twin.TwinLife(schedule, rule, self.weights[condition.seed], snapshots)
-            lives += [life, replace(life, schedule=schedule.sham())]
-        lived = twin.live(self.circuit, self.task, lives, progress=progress)
+            rule, start = condition.learner.rule(condition.eta), self.weights[condition.seed]
+            if condition.role == "sweep":
+                lives.append(twin.TwinLife(schedule, rule, start))
+                continue
+            looks = np.flatnonzero(schedule.rare)[self.snapshots(schedule) - 1].tolist()
+            lives.append(twin.TwinLife(schedule, rule, start, looks))
+            shams.append(replace(lives[-1], schedule=schedule.sham()))
+        lived = twin.live(self.circuit, self.task, [*lives, *shams], progress=progress)
         runs = []
         for k, (condition, schedule) in enumerate(zip(conditions, schedules, strict=True)):
-            real, sham = lived[2 * k : 2 * k + 2]
-            run = self.describe(condition, schedule, self.output_error(schedule, real.prediction))
-            if condition.arm == "frozen":
-                signal = [
-                    self.by_occurrence(schedule, one.error_signal * schedule.rare[:, None]) for one in (real, sham)
-                ]
-                run = replace(run, error_spikes=signal[0], error_spikes_sham=signal[1], error_spikes_sham2=signal[1])
-            elif condition.role == "sweep":
-                run = self.with_errors(run, self.weights[condition.seed], real.weights)
-            else:
-                # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
-                run = self.learned(condition, run, schedule, [real.snapshots, sham.snapshots, sham.snapshots])
-            runs.append(run)
+            run = self.describe(condition, schedule, self.output_error(schedule, lived[k].prediction))
+            if condition.role == "sweep":
+                runs.append(self.with_errors(run, self.weights[condition.seed], lived[k].weights))
+                continue
+            sham = lived[len(lives) + k]
+            # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
+            runs.append(self.learned(condition, run, schedule, [lived[k].snapshots, sham.snapshots, sham.snapshots]))
         return runs
+
+    def frozen_in_twin(self, condition: Condition) -> recording.Run:
+        """Measure the errors that the rare events cause in the rate twin while weights are held."""
+        from bioplastic import twin
+
+        schedule, weights = self.schedule(condition), self.weights[condition.seed]
+        # Nothing carries over from one event to the next, so that the background need not be lived.
+        rare = schedule.select(schedule.rare)
+        rule = condition.learner.rule(0.0)
+        lives = [twin.TwinLife(one, rule, weights) for one in (rare, rare.sham())]
+        signal = [np.zeros((len(schedule), self.circuit.n_hops)) for _ in lives]
+        for per_event, lived in zip(signal, twin.live(self.circuit, self.task, lives), strict=True):
+            per_event[schedule.rare] = lived.error_signal
+        shown = self.task.stimuli[schedule.stimulus]
+        prediction = twin.predict(self.circuit, twin.Networks.stack([weights]), shown)[0]
+        real, sham = (self.by_occurrence(schedule, per_event) for per_event in signal)
+        run = self.describe(condition, schedule, self.output_error(schedule, prediction))
+        return replace(run, error_spikes=real, error_spikes_sham=sham, error_spikes_sham2=sham)
 
 
 COPIED = (
@@ -626,9 +678,11 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
         def in_one_program(conditions: Sequence[Condition], label: str) -> None:
             missing = [c for c in conditions if not experiment.has(c.name)]
-            if missing:
-                for condition, lived in zip(missing, bench.live_in_twin(missing, shown(label)), strict=True):
-                    experiment.add(condition.name, lived)
+            for inference in dict.fromkeys(c.learner.inference for c in missing):
+                together = [c for c in missing if c.learner.inference == inference]
+                lived = bench.live_in_twin(together, shown(f"{inference}: {label}"))
+                for condition, one in zip(together, lived, strict=True):
+                    experiment.add(condition.name, one)
 
         def one_by_one(conditions: Sequence[Condition], label: str) -> None:
             missing = [c for c in conditions if not experiment.has(c.name)]
@@ -642,13 +696,16 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
                 missing, work, executor, done=lambda c: bar.advance(row, n_steps[c.name]), stop=spiking.end_lives
             )
 
-        in_one_program([c for x in in_twin for c in sweep_conditions(config, x)], "backprop: learning rates")
+        in_one_program([c for x in in_twin for c in sweep_conditions(config, x)], "learning rates")
         eta = {x.name: chosen_rate(config, experiment, x) for x in in_twin}
         learning = [c for x in in_twin for c in result_conditions(config, x, "learning", eta[x.name])]
-        in_one_program(learning, "backprop: learning")
-        for fraction in config.event_fractions:
-            frozen = [c for x in in_twin for c in result_conditions(config, x, "frozen", 0.0)]
-            in_one_program([c for c in frozen if c.event_fraction == fraction], f"backprop: frozen, {fraction:g}")
+        in_one_program(learning, "learning")
+        frozen = [c for x in in_twin for c in result_conditions(config, x, "frozen", 0.0)]
+        progress = shown("twin: frozen")
+        for k, condition in enumerate(frozen):
+            if not experiment.has(condition.name):
+                experiment.add(condition.name, bench.frozen_in_twin(condition))
+            progress((k + 1) / len(frozen))
         one_by_one([c for x in in_spikes for c in sweep_conditions(config, x)], "spikes: learning rates")
         eta = {x.name: chosen_rate(config, experiment, x) for x in in_spikes}
         frozen = [c for x in in_spikes for c in result_conditions(config, x, "frozen", 0.0)]

@@ -182,3 +182,12 @@ def test_lay_out_by_hand():
     assert line.decision.tolist() == [3, 9, 13, 18, 24]
     assert line.look_end.tolist() == [4, 10, 14, 20, 25]  # a probe is looked at for as long as an outcome would stay
     assert line.end.tolist() == [6, 13, 15, 21, 26]
+
+
+def test_select_keeps_order_and_columns():
+    life = Schedule.of([Event(1, 2), Event(3, 4, Kind.RARE, 2.0), Event(5, 6, Kind.RARE)])
+    rare = life.select(life.rare)
+    assert rare.stimulus.tolist() == [3, 5]
+    assert rare.outcome.tolist() == [4, 6]
+    assert rare.salience.tolist() == [2.0, 1.0]
+    assert rare.occurrence.tolist() == [1, 2]

@@ -56,6 +56,31 @@ def test_arrival_is_the_first_occurrence_at_which_a_hop_is_reached():
     assert np.isnan(found[2])
 
 
+def test_front_speed_is_hops_by_the_occurrence_at_which_the_front_got_there():
+    assert reach.front_speed([0, 1, 3, 3], [1, 2, 8, 30]) == 4 / 8
+    assert reach.front_speed([11, 11], [1, 30]) == 12  # everywhere at once
+    assert reach.front_speed([-1, -1], [1, 2]) == 0
+    assert reach.front_speed([2, 1], [1, 2]) == 3  # what comes back does not count
+
+
+def test_time_per_hop_is_the_slope_over_the_hops_that_are_reached():
+    assert reach.time_per_hop([5, 19, 33, np.nan]) == pytest.approx(14)
+    assert np.isnan(reach.time_per_hop([5, 19, np.nan, np.nan]))
+
+
+def test_first_difference_by_hand():
+    """Cells 0 and 1 are at hop 0, cell 2 at hop 1, cell 3 at hop 2."""
+    hop = np.array([0, 0, 1, 2])
+    one = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 1, 2, 3]), np.array([1, -1, 1, 1])
+    same = tuple(column.copy() for column in one)
+    assert np.isnan(reach.first_difference(one, same, hop, 3)).all()
+    other = np.array([1.0, 2.0, 2.5, 4.0]), np.array([0, 1, 2, 3]), np.array([1, 1, 1, 1])
+    # hop 0: another sign at 2; hop 1: a spike at 2.5 that is at 3 in the first run; hop 2: the same
+    np.testing.assert_array_equal(reach.first_difference(one, other, hop, 3), [2.0, 2.5, np.nan])
+    silent = tuple(column[:0] for column in one)
+    np.testing.assert_array_equal(reach.first_difference(one, silent, hop, 3), [1.0, 3.0, 4.0])
+
+
 def test_screening_length_of_an_exponential_is_its_length():
     change = np.exp(-np.arange(8) / 2.5)
     assert reach.screening_length(change, np.zeros(8)) == pytest.approx(2.5)
