@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from bioplastic.circuit import Circuit, CircuitError, Population, Projection, Weights
+from bioplastic.circuit import Circuit, CircuitError, Feedback, Population, Projection, Weights
 
 SENSES = Population("senses", 3, "input")
 MIDDLE = Population("middle", 2)
@@ -159,6 +159,7 @@ def test_shapes_slices_and_roles():
     assert circuit.shape(Projection("c", "second")) == (4, 2)
     assert [p.name for p in circuit.inputs] == ["senses"]
     assert [p.name for p in circuit.error_sources] == ["out", "second"]
+    assert [p.name for p in circuit.hidden] == ["d", "c", "b", "a"]
     assert [p.name for p in circuit.incoming(circuit.population("b"))] == ["a_to_b", "d_to_b"]
 
 
@@ -225,3 +226,70 @@ def test_weights_check():
     ]:
         with pytest.raises(CircuitError, match=re.escape(message)):
             bad.check(circuit)
+
+
+FEEDBACK = {"senses_to_middle": np.zeros((2, 3)), "middle_to_out": np.zeros((1, 2))}
+
+
+@pytest.mark.parametrize(
+    ("feedback", "message"),
+    [
+        (
+            Feedback({"middle_to_out": FEEDBACK["middle_to_out"]}),
+            "feedback weights: missing ['senses_to_middle'], unknown [].",
+        ),
+        (Feedback({}), "feedback weights: missing ['middle_to_out', 'senses_to_middle'], unknown []."),
+        (Feedback(FEEDBACK | {"x": np.zeros(1)}), "feedback weights: missing [], unknown ['x']."),
+        (
+            Feedback(FEEDBACK | {"middle_to_out": np.zeros((2, 1))}),
+            "feedback weights of 'middle_to_out' have shape (2, 1); the circuit needs (1, 2).",
+        ),
+        (
+            Feedback(FEEDBACK | {"middle_to_out": np.array([[0.0, np.nan]])}),
+            "feedback weights of 'middle_to_out' contain NaN or infinity; give finite numbers.",
+        ),
+        (
+            Feedback(FEEDBACK, {"middle": np.zeros(3)}),
+            "apical bias of 'middle' have shape (3,); the circuit needs (2,).",
+        ),
+        (
+            Feedback(FEEDBACK, {"middle": np.array([0.0, -np.inf])}),
+            "apical bias of 'middle' contain NaN or infinity; give finite numbers.",
+        ),
+        (
+            Feedback(FEEDBACK, {"out": np.zeros(1), "middle": np.zeros(2), "cortex": np.zeros(2)}),
+            "apical bias: unknown ['cortex', 'out']; hidden populations are ['middle'].",
+        ),
+    ],
+)
+def test_bad_feedback(feedback, message):
+    with pytest.raises(CircuitError) as caught:
+        feedback.check(small())
+    assert str(caught.value) == message
+
+
+def test_good_feedback():
+    Feedback(FEEDBACK).check(small())
+    Feedback(FEEDBACK, {"middle": np.ones(2)}).check(small())
+    Feedback({name: np.ones((5, 2)) for name in "abcd"}, {"a": np.ones(2)}).check(branching(), broadcast=True)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            {},
+            "a rule that broadcasts needs weights from the error source to every hidden population; give "
+            "feedback=random_broadcast(circuit, seed) from bioplastic.rules.broadcast.",
+        ),
+        ({"a": np.ones((5, 2))}, "feedback weights: missing ['b', 'c', 'd'], unknown []."),
+        (
+            {name: np.ones((5 if name < "d" else 4, 2)) for name in "abcd"},  # 1 cell of `out` and 4 of `second`
+            "feedback weights of 'd' have shape (4, 2); the circuit needs (5, 2).",
+        ),
+    ],
+)
+def test_bad_feedback_of_a_rule_that_broadcasts(weights, message):
+    with pytest.raises(CircuitError) as caught:
+        Feedback(weights).check(branching(), broadcast=True)
+    assert str(caught.value) == message

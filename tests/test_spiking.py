@@ -24,9 +24,13 @@ from brian2 import (
 
 from bioplastic import spiking
 from bioplastic.cells import CellParameters, phi
-from bioplastic.circuit import Circuit, CircuitError, Population, Projection, Weights
+from bioplastic.circuit import Circuit, CircuitError, Feedback, Population, Projection, Weights
 from bioplastic.events import Event, Kind, Schedule, ScheduleError, Timing, probes, random_life
+from bioplastic.rules.broadcast import Broadcast, random_broadcast
+from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.rules.learned_feedback import LearnedFeedback
+from bioplastic.rules.radius_relay import RadiusRelay
 from bioplastic.spiking import (
     NO_COMPILER,
     ActivityError,
@@ -42,6 +46,7 @@ from bioplastic.spiking import (
     synapse_group,
 )
 from bioplastic.tasks import random_patterns
+from bioplastic.units import UnitError
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 TASK = random_patterns(6, 16, 4, seed=0)
@@ -74,7 +79,9 @@ def orthogonal(circuit: Circuit, seed: int = 0) -> Weights:
 
 CHAIN = chain(4)
 WEIGHTS = orthogonal(CHAIN)
-SPEC = ModelSpec(CHAIN, RULE, n_stimuli=6, n_outcomes=6, n_steps=2**14, n_snapshots=3, record_spikes=True)
+SPEC = ModelSpec(
+    CHAIN, RULE, n_stimuli=6, n_outcomes=6, n_steps=2**14, n_snapshots=3, record_spikes=True, restoring=True
+)
 RARE = Event(5, 5, Kind.RARE)
 
 
@@ -105,6 +112,8 @@ def assert_same(one: Lived, other: Lived) -> None:
         np.testing.assert_array_equal(w, other.weights.forward[name], err_msg=name)
     for name, b in one.weights.bias.items():
         np.testing.assert_array_equal(b, other.weights.bias[name], err_msg=name)
+    for name, fb in one.feedback.weights.items():
+        np.testing.assert_array_equal(fb, other.feedback.weights[name], err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -192,9 +201,36 @@ def test_cells_and_synapses_in_a_network_of_ones_own():
 def test_build_checks_the_weights():
     with pytest.raises(CircuitError, match="bias: missing"):
         build(CHAIN, RULE, Weights(WEIGHTS.forward, {}))
-    wrong = {name: w.T for name, w in WEIGHTS.forward.items()}
+    wrong = Feedback({name: w.T for name, w in WEIGHTS.forward.items()})
     with pytest.raises(CircuitError, match=re.escape("'h1_to_y' have shape (16, 4); the circuit needs (4, 16)")):
         build(CHAIN, RULE, WEIGHTS, feedback=wrong)
+
+
+def test_feedback_and_apical_biases_are_set():
+    rng = np.random.default_rng(1)
+    feedback = Feedback({p.name: rng.normal(size=CHAIN.shape(p)) for p in CHAIN.projections}, {"h2": np.full(16, 0.3)})
+    built = build(CHAIN, RULE, WEIGHTS, feedback=feedback)
+    np.testing.assert_array_equal(built.synapses.fb[:], flat(CHAIN, feedback.weights))
+    np.testing.assert_array_equal(built.cells.abias[:], [0.0] * 32 + [0.3] * 16 + [0.0] * 20)
+    np.testing.assert_array_equal(built.cells.A[:], built.cells.abias[:])  # at rest from the first step on
+
+
+def test_rules_are_told_how_far_their_cells_are_from_an_error_source():
+    """The dead end, from which there is no path, is farther away than any other cell."""
+    populations = (
+        Population("x", 2, "input"),
+        Population("a", 1),
+        Population("end", 1),
+        Population("y", 1, "error source"),
+    )
+    ends = (Projection("x", "a"), Projection("a", "y"), Projection("a", "end", plastic=False))
+    circuit = Circuit(populations, ends)
+    zero = Weights(
+        {p.name: np.zeros(circuit.shape(p)) for p in ends}, {name: np.zeros(1) for name in ("a", "end", "y")}
+    )
+    for rule in (RadiusRelay(radius=2), EquilibriumRelay()):
+        np.testing.assert_array_equal(build(circuit, rule, zero).cells.hops[:], [2, 2, 1, 5, 0])
+    assert float(build(circuit, RadiusRelay(radius=2)).cells.radius[:]) == 2
 
 
 # ------------------------------------------------------------------------------------------ lives
@@ -340,12 +376,158 @@ def test_error_spikes_are_counted_by_event_and_hop():
         error_sign=np.array([1, -1, 1, 1, 1]),
         snapshots=none,
         weights=WEIGHTS,
+        feedback=Feedback(WEIGHTS.forward),
         spike_time=none,
         spike_cell=none,
         onset=np.array([0.0, 0.3]),
         run_time=0.0,
     )
     np.testing.assert_array_equal(lived.error_spikes(CHAIN), [[2, 1, 0, 0], [0, 1, 0, 1]])
+
+
+# ------------------------------------------------------------------------------------------ restoring forces
+
+
+def test_weights_are_pulled_back_by_hand():
+    """Every 100 ms, at 0, 100, 200 and 300 ms, by the factor exp(-100 ms / 400 ms); 1 falls to 1/e."""
+    circuit = replace(CHAIN, projections=tuple(replace(p, plastic=p.name != "h2_to_h1") for p in CHAIN.projections))
+    built = build(circuit, RULE, WEIGHTS, restoring=True)
+    built.synapses.w = built.synapses.w_rest[:] + 1
+    built.synapses.restoring = 1 / (400 * ms)
+    bias = np.array(built.cells.bias[:])
+    Network(*built.objects).run(301 * ms, namespace={})
+    away = spiking.unflat(circuit, built.synapses.w[:] - flat(circuit, WEIGHTS.forward))
+    for name, found in away.items():
+        np.testing.assert_allclose(found, 1 if name == "h2_to_h1" else 0.36787944, rtol=1e-7, err_msg=name)
+    np.testing.assert_array_equal(built.synapses.fb[:], flat(circuit, WEIGHTS.forward))
+    np.testing.assert_array_equal(built.cells.bias[:], bias)
+
+
+def test_nothing_is_pulled_unless_a_rate_is_set():
+    built = build(CHAIN, RULE, WEIGHTS, restoring=True)
+    built.synapses.w = 1.25
+    Network(*built.objects).run(201 * ms, namespace={})
+    assert (built.synapses.w[:] == 1.25).all()
+    assert "w_rest" not in build(CHAIN, RULE, WEIGHTS).synapses.variables
+
+
+@pytest.mark.parametrize("mode", ["compiled", "runtime"])
+def test_what_was_learned_fades_with_its_time_constant(mode, request):
+    """A surprise ends at 350 ms; five probes later, at 2100 ms, it has been pulled 18 times, at 400 ... 2100 ms."""
+    events = [RARE, *[Event(0, -1, Kind.PROBE)] * 5]
+    life = a_life(*events, snapshots=[0], rule=replace(RULE, tau_e=10 * ms), tau_w=2 * second)
+    lived = request.getfixturevalue(mode).live(life)
+    start = flat(CHAIN, WEIGHTS.forward)
+    learned, left = lived.snapshots[0] - start, flat(CHAIN, lived.weights.forward) - start
+    assert np.linalg.norm(learned) > 0.01
+    np.testing.assert_allclose(left, learned * np.exp(-18 * 0.1 / 2), rtol=0, atol=1e-12)
+
+
+def test_a_snapshot_has_the_pull_of_its_step(runtime):
+    """The second event ends at 700 ms, when weights are pulled."""
+    whole = runtime.live(a_life(RARE, RARE, RARE, snapshots=[1], tau_w=1 * second))
+    shorter = runtime.live(a_life(RARE, RARE, tau_w=1 * second))
+    np.testing.assert_array_equal(whole.snapshots[0], flat(CHAIN, shorter.weights.forward))
+
+
+def test_without_a_time_constant_restoring_changes_nothing(runtime):
+    plain = model(replace(SPEC, restoring=False), TASK, compiled=False)
+    assert_same(plain.live(a_life(RARE)), runtime.live(a_life(RARE)))
+
+
+def test_a_time_constant_needs_a_model_made_for_it():
+    plain = model(replace(SPEC, restoring=False), TASK, compiled=False)
+    message = (
+        "the life pulls its weights back with tau_w = 3. s, but the model was made without; make it with "
+        "ModelSpec(..., restoring=True)."
+    )
+    with pytest.raises(CompilationError, match=re.escape(message)):
+        plain.live(a_life(tau_w=3 * second))
+
+
+@pytest.mark.parametrize(
+    ("tau_w", "message"),
+    [
+        (0 * second, "tau_w = 0 ms is outside what is allowed: more than 0 ms."),
+        (-1 * second, "tau_w = -1000 ms is outside what is allowed: more than 0 ms."),
+        (5, "tau_w = 5 has no unit; it needs a time such as 10*ms."),
+        (np.nan * second, "tau_w is NaN; give a number in ms."),
+    ],
+)
+def test_bad_time_constant(tau_w, message):
+    with pytest.raises(UnitError) as caught:
+        a_life(tau_w=tau_w)
+    assert str(caught.value) == message
+
+
+# ------------------------------------------------------------------------------------------ other rules
+
+WARM = {"theta": 0.3, "tau_e": 5 * second, "gain": 0.9, "eta": 0.01}
+OTHERS = [
+    LearnedFeedback(**WARM, decay=0.01),
+    RadiusRelay(**WARM, radius=2),
+    Broadcast(**WARM),
+    EquilibriumRelay(**WARM, eta_apical=0.01),
+]
+
+
+def feedback_for(rule) -> Feedback | None:
+    if isinstance(rule, Broadcast):
+        return random_broadcast(CHAIN, 1)
+    return agreeing_feedback(CHAIN, WEIGHTS, TASK.stimuli) if isinstance(rule, EquilibriumRelay) else None
+
+
+@pytest.mark.parametrize("rule", OTHERS, ids=lambda rule: type(rule).__name__)
+def test_every_rule_lives_and_leaves_its_feedback(rule):
+    given = feedback_for(rule)
+    lived = model(replace(SPEC, rule=rule), TASK, compiled=False).live(a_life(RARE, rule=rule, feedback=given))
+    sizes = change(lived)
+    assert (sizes["x_to_h3"] == 0) == isinstance(rule, RadiusRelay)  # h3 is three hops from y
+    assert min(size for name, size in sizes.items() if name != "x_to_h3") > 0
+    lived.feedback.check(CHAIN, broadcast=isinstance(rule, Broadcast))
+    given = given or Feedback(WEIGHTS.forward)
+    same = {name: np.array_equal(w, given.weights[name]) for name, w in lived.feedback.weights.items()}
+    assert set(same) == set(given.weights)
+    if isinstance(rule, LearnedFeedback):
+        assert not any(same.values())
+    elif isinstance(rule, EquilibriumRelay):
+        assert same == {"x_to_h3": True, "h3_to_h2": False, "h2_to_h1": False, "h1_to_y": False}
+        assert not any(np.array_equal(lived.feedback.bias[name], given.bias[name]) for name in ("h1", "h2", "h3"))
+    else:
+        assert all(same.values())
+
+
+def test_the_window_is_open_while_there_is_an_outcome(runtime):
+    """Fed back by the forward weights, dendrites disagree all the time; error spikes come with outcomes only."""
+    rule = EquilibriumRelay(theta=0.1, eta=0.0)
+    lived = model(replace(SPEC, rule=rule), TASK, compiled=False).live(
+        a_life(RARE, Event(0, -1, Kind.PROBE), rule=rule)
+    )
+    assert lived.error_time.min() > 0.2
+    assert lived.error_time.max() < 0.321
+    assert (lived.error_spikes(CHAIN)[0] > 20).all()
+
+
+@pytest.mark.slow
+@COMPILED
+@pytest.mark.parametrize("rule", OTHERS, ids=lambda rule: type(rule).__name__)
+def test_compiled_lives_of_other_rules_are_those_of_runtime_mode(rule):
+    spec = replace(SPEC, rule=rule)
+    life = mixed(6, rule=rule, feedback=feedback_for(rule), tau_w=10 * second, snapshots=[3])
+    fast, slow = model(spec, TASK, compiled=True).live(life), model(spec, TASK, compiled=False).live(life)
+    assert len(fast.error_time) > 100
+    for name in ("spike_time", "spike_cell", "error_time", "error_cell", "error_sign"):
+        np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name), err_msg=name)
+    np.testing.assert_allclose(fast.snapshots, slow.snapshots, rtol=0, atol=1e-12)
+    for ours, theirs in (
+        (fast.weights.forward, slow.weights.forward),
+        (fast.weights.bias, slow.weights.bias),
+        (fast.feedback.weights, slow.feedback.weights),
+        (fast.feedback.bias, slow.feedback.bias),
+    ):
+        assert set(ours) == set(theirs)
+        for name, values in ours.items():
+            np.testing.assert_allclose(values, theirs[name], rtol=0, atol=1e-12, err_msg=name)
 
 
 # ------------------------------------------------------------------------------------------ what is refused
@@ -400,12 +582,33 @@ def test_learning_that_diverges_is_noticed(compiled):
         ({"snapshots": [1]}, ScheduleError, "snapshots = [1]; give different events, 0 to 0, in rising order."),
         ({"snapshots": [0, 0]}, ScheduleError, "snapshots = [0, 0]; give different events"),
         ({"weights": Weights({}, WEIGHTS.bias)}, CircuitError, "weights: missing ['h1_to_y'"),
-        ({"feedback": {"x_to_h3": np.zeros((16, 16))}}, CircuitError, "weights: missing ['h1_to_y'"),
+        (
+            {"feedback": Feedback({"x_to_h3": np.zeros((16, 16))})},
+            CircuitError,
+            "feedback weights: missing ['h1_to_y', 'h2_to_h1', 'h3_to_h2'], unknown [].",
+        ),
+        (
+            {"rule": EquilibriumRelay()},
+            CompilationError,
+            "rule is EquilibriumRelay, the model was made for ErrorRelay; make a model for each kind of rule.",
+        ),
+        ({"rule": RadiusRelay(radius=2)}, CompilationError, "the life's rule is RadiusRelay, the model was made for"),
+        ({"rule": Broadcast()}, CompilationError, "the life's rule is Broadcast, the model was made for ErrorRelay"),
     ],
 )
 def test_a_life_that_does_not_fit(mode, changes, error, message, request):
     with pytest.raises(error, match=re.escape(message)):
         request.getfixturevalue(mode).live(a_life(**changes))
+
+
+def test_a_rule_that_broadcasts_needs_its_feedback():
+    broadcasting = model(replace(SPEC, rule=Broadcast()), TASK, compiled=False)
+    message = (
+        "a rule that broadcasts needs weights from the error source to every hidden population; give "
+        "feedback=random_broadcast(circuit, seed) from bioplastic.rules.broadcast."
+    )
+    with pytest.raises(CircuitError, match=re.escape(message)):
+        broadcasting.live(a_life(rule=Broadcast()))
 
 
 @pytest.mark.parametrize(("n_stimuli", "n_inputs", "n_outputs"), [(7, 16, 4), (6, 15, 4), (6, 16, 5)])

@@ -47,10 +47,14 @@ RELAY = f"A_pre += gain_post*fb*theta_post*{SIGN}*{JUMP.format(tau='tau_a')}"
 
 
 class _Relaying(Protocol):
-    theta: float
-    tau_e: Quantity
-    gain: float
-    eta: float
+    @property
+    def theta(self) -> float: ...
+    @property
+    def tau_e(self) -> Quantity: ...
+    @property
+    def gain(self) -> float: ...
+    @property
+    def eta(self) -> float: ...
 
 
 def check_parameters(rule: _Relaying) -> None:
