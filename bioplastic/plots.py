@@ -101,7 +101,7 @@ def styles(learners: tuple[str, ...]) -> tuple[Style, ...]:
 
 
 @contextmanager
-def _page(height_mm: float) -> Iterator[Figure]:
+def page(height_mm: float) -> Iterator[Figure]:
     """Begin an empty figure of the page's width; what is drawn within has the page's fonts."""
     with style.context(["default", _RC]):
         figure = Figure(figsize=(WIDTH, height_mm * MM))
@@ -111,14 +111,16 @@ def _page(height_mm: float) -> Iterator[Figure]:
         axes.tick_params(labelsize=7, width=0.6)
 
 
-def _letter(axes: Axes, letter: str) -> None:
-    axes.set_label(letter)
+def letter(axes: Axes, name: str) -> None:
+    """Write the panel's letter above its upper left corner."""
+    axes.set_label(name)
     # Above the upper left corner, as far out as the tick labels reach.
     at = axes.transAxes + ScaledTranslation(-22 / 72, 3 / 72, axes.get_figure().dpi_scale_trans)  # type: ignore[union-attr]
-    axes.text(0, 1, letter, transform=at, fontsize=9, fontweight="bold", ha="left", va="bottom")
+    axes.text(0, 1, name, transform=at, fontsize=9, fontweight="bold", ha="left", va="bottom")
 
 
-def _heading(axes: Axes, text: str) -> None:
+def heading(axes: Axes, text: str) -> None:
+    """Write what a panel shows above its upper right corner."""
     axes.text(1, 1, text, transform=axes.transAxes, ha="right", va="bottom", color="0.25")
 
 
@@ -126,7 +128,8 @@ def _not_measured(axes: Axes) -> None:
     axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
-def _note(figure: Figure, text: str) -> None:
+def note(figure: Figure, text: str) -> None:
+    """Write how the figure is to be read below it."""
     figure.supxlabel("\n".join(textwrap.wrap(text, 150)), fontsize=6, x=0.01, ha="left", color="0.25")
 
 
@@ -272,7 +275,7 @@ def _change_panel(axes: Axes, summary: Summary, replay: int, fraction: int, span
                 zorder=order,
             )[0].set_gid("above" if face == color else "below")
     _hop_axis(axes, hop)
-    _heading(axes, f"event frequency {summary.event_fraction[fraction]:g}")
+    heading(axes, f"event frequency {summary.event_fraction[fraction]:g}")
     if np.isnan(change).all():
         _not_measured(axes)
 
@@ -318,7 +321,7 @@ def _profile_panel(axes: Axes, summary: Summary, name: str, replay: int, fractio
                     zorder=9,
                 )
     _hop_axis(axes, hop)
-    _heading(axes, f"event frequency {summary.event_fraction[fraction]:g}")
+    heading(axes, f"event frequency {summary.event_fraction[fraction]:g}")
     if np.isnan(values).all():
         _not_measured(axes)
 
@@ -355,7 +358,7 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
     index = _replay_to_plot(summary, replay)
     order = np.argsort(summary.event_fraction)
     ends = list(dict.fromkeys((int(order[0]), int(order[-1]))))
-    with _page(205) as figure:
+    with page(205) as figure:
         grid = figure.add_gridspec(3, 2, height_ratios=(1, 1.1, 1))
         a, b = (figure.add_subplot(grid[0, k]) for k in (0, 1))
         looks = styles(summary.learner)
@@ -380,8 +383,8 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
         _profile_panel(e, summary, "functional_downstream", index, ends[-1])
         d.set_ylabel("cosine of the change\nto the backprop gradient (1)")
         e.set_ylabel("share of the improvement\nkept by hops 0 to this one (1)")
-        for axes, letter in zip((a, b, first, d, e), "abcde", strict=True):
-            _letter(axes, letter)
+        for axes, name in zip((a, b, first, d, e), "abcde", strict=True):
+            letter(axes, name)
         handles = [
             Line2D([], [], color=s.color, linestyle=s.line, marker=s.marker, label=learner)
             for learner, s in zip(summary.learner, styles(summary.learner), strict=True)
@@ -399,7 +402,7 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
         zero = Patch(facecolor=ZERO, edgecolor="none", label="row of exact zeros")
         figure.legend(handles=[*handles, hollow, zero, line], loc="outside upper center", ncols=4, handlelength=3.4)
         replayed = "" if len(summary.replay) == 1 else f" Replay: {summary.replay[index]}."
-        _note(
+        note(
             figure,
             f"{_seeds(len(summary.seed))}. Learners are shifted sideways, so that those that coincide stay "
             "visible. d: no symbol where nothing changed, as no change has no direction. "
@@ -512,14 +515,14 @@ def front_figure(recording: Recording, *, replay: str | None = None, event_fract
     columns, height_mm = (3, 58) if len(fronts) < 9 else (4, 41)
     rows = -(-(len(fronts) + 1) // columns)
     hop = np.asarray(summary.hop, float)
-    with _page(16 + height_mm * rows) as figure:
+    with page(16 + height_mm * rows) as figure:
         grid = figure.add_gridspec(rows, columns)
         panels = []
         for k, (learner, front) in enumerate(zip(summary.learner, fronts, strict=True)):
             axes = figure.add_subplot(grid[divmod(k, columns)])
             panels.append(axes)
-            _letter(axes, "abcdefghijklmnopqrstuvwxyz"[k % 26])
-            _heading(axes, learner)
+            letter(axes, "abcdefghijklmnopqrstuvwxyz"[k % 26])
+            heading(axes, learner)
             axes.set_ylim(hop[0] - 0.5, hop[-1] + 0.5)
             every = max(1, round(len(hop) / 6))
             axes.set_yticks(hop[::every], [f"{h:g}" for h in hop[::every]])
@@ -561,7 +564,7 @@ def front_figure(recording: Recording, *, replay: str | None = None, event_fract
         n = f"{counts[0]} seed{'' if counts[0] == 1 else 's'}"
         if len(counts) > 1:
             n = f"{counts[0]} to {counts[-1]} seeds"
-        _note(
+        note(
             figure,
             f"Mean over {n}, event frequency {fraction:g}. "
             "Each column is a look at the weights after that occurrence; it extends halfway to the next.",
@@ -867,7 +870,7 @@ def cascade_figure(recording: Recording, *, replay: str | None = None) -> Figure
     title = f"event frequency {fraction:g}"
     entries = max(1 + len(plain), 1 + len(restored), 2 + len(_PHASES) * len(at_rest))
     heights = (62, 2 + 3 * entries, 54)
-    with _page(sum(heights) + 22) as figure:
+    with page(sum(heights) + 22) as figure:
         grid = figure.add_gridspec(3, 3, height_ratios=heights)
         a, beside = figure.add_subplot(grid[0, :2]), figure.add_subplot(grid[0, 2])
         above_b, above_c, above_d = (figure.add_subplot(grid[1, k]) for k in range(3))
@@ -893,10 +896,10 @@ def cascade_figure(recording: Recording, *, replay: str | None = None) -> Figure
         _small_legend(above_c, handles, "open symbols: not in every seed", "lower left")
         handles = _mismatch_panel(d, summary, index, low, at_rest)
         _small_legend(above_d, handles, f"{title}\nduring: rare; before, after: background", "lower left")
-        for axes, letter in zip((a, b, c, d), "abcd", strict=True):
-            _letter(axes, letter)
+        for axes, name in zip((a, b, c, d), "abcd", strict=True):
+            letter(axes, name)
         replayed = "" if len(summary.replay) == 1 else f" Replay: {summary.replay[index]}."
-        _note(
+        note(
             figure,
             f"{_seeds(len(summary.seed))}. Learners are shifted sideways, so that those that coincide stay visible. "
             "a: mean over the seeds in which the change arrives; their number stands at the last hop if it is not all. "

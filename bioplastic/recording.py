@@ -54,6 +54,10 @@ __all__ = [
     "Weights",
     "finished_runs",
     "read",
+    "read_labelled",
+    "write_hdf5",
+    "write_labelled",
+    "write_provenance",
     "write_run",
 ]
 
@@ -723,15 +727,73 @@ def _put_in_place(path: Path, content: bytes | memoryview) -> None:
             os.close(folder)
 
 
-def _write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
+def write_hdf5(path: Path, fill: Callable[[h5py.File], None], *, schema: str = SCHEMA) -> None:
+    """Write an HDF5 file whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder must exist.
+    fill : callable
+        Writes the content into the open file.
+    schema : str, optional
+        Name of the schema, for files that are shaped otherwise than an `Experiment`.
+
+    Raises
+    ------
+    RecordingError
+        If it cannot be written.
+    """
     # Made in memory, because HDF5 crashes the process some time after a write to a full disk has failed.
     memory = io.BytesIO()
     with _writing(path), h5py.File(memory, "w") as file:
-        file.attrs["schema"] = SCHEMA
+        file.attrs["schema"] = schema
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["complete"] = np.int8(1)
         fill(file)
     _put_in_place(path, memory.getbuffer())
+
+
+def write_provenance(file: h5py.File, *, title: str, config: Mapping[str, object], script: str) -> None:
+    """Write what made a file: when, with which versions, on what machine, from which commit, settings and script."""
+    file.attrs["title"] = title
+    file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    file.attrs["versions"] = json.dumps(_package_versions())
+    file.attrs["python"] = platform.python_version()
+    file.attrs["platform"] = platform.platform()
+    file.attrs["commit"] = _commit()
+    file.attrs["config"] = json.dumps(config)
+    file.attrs["script"] = script
+
+
+def write_labelled(group: h5py.Group, rows: Mapping[str, Variable], values: Mapping[str, Any]) -> None:
+    """Write arrays with units, names and dimension scales, for what does not fit the tables of this module.
+
+    Parameters
+    ----------
+    group : Group
+    rows : mapping of str to Variable
+        Schema of the arrays; one named like an axis holds the values of that axis.
+    values : mapping of str to array
+        Rows without a value are left out.
+    """
+    there = {name: row for name, row in rows.items() if name in values}
+    sizes = {dim: n for name, row in there.items() for dim, n in zip(row.dims, np.shape(values[name]), strict=True)}
+    for dim, size in sizes.items():
+        if dim in there:
+            _write_dataset(group, dim, rows[dim], values[dim]).make_scale(dim)
+        else:
+            _write_scale(group, dim, size)
+    for name, row in there.items():
+        if name not in sizes:
+            dataset = _write_dataset(group, name, row, values[name])
+            for axis, dim in enumerate(row.dims):
+                dataset.dims[axis].attach_scale(group[dim])
+
+
+def read_labelled(group: h5py.Group, rows: Mapping[str, Variable]) -> dict[str, Any]:
+    """Read what `write_labelled` wrote: arrays by name, texts as tuples."""
+    return _read_variables(group, rows)
 
 
 def write_run(folder: Path, run_name: str, run: Run) -> Path:
@@ -759,7 +821,7 @@ def write_run(folder: Path, run_name: str, run: Run) -> Path:
     """
     _check_name("run", run_name)
     path = Path(folder) / f"{run_name}.h5"
-    _write_hdf5(path, lambda file: _write_run_group(file.create_group(f"runs/{run_name}"), run))
+    write_hdf5(path, lambda file: _write_run_group(file.create_group(f"runs/{run_name}"), run))
     return path
 
 
@@ -1094,7 +1156,7 @@ class Experiment:
                     part.copy(f"runs/{name}", runs)
                 _label_run_group(runs[name])
 
-        _write_hdf5(self.out, fill)
+        write_hdf5(self.out, fill)
         self.complete = True
         self._remove_parts()
         return self.out
@@ -1108,16 +1170,9 @@ class Experiment:
 
     def _write_attributes(self, file: h5py.File) -> None:
         a = self._attributes
-        file.attrs["title"] = a.title
-        file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-        file.attrs["versions"] = json.dumps(_package_versions())
-        file.attrs["python"] = a.python
-        file.attrs["platform"] = a.platform
-        file.attrs["commit"] = _commit()
+        write_provenance(file, title=a.title, config=a.config, script=a.script)
         file.attrs["seed"] = a.seed
-        file.attrs["config"] = json.dumps(a.config)
         file.attrs["circuit"] = a.circuit
-        file.attrs["script"] = a.script
 
 
 # ---------------------------------------------------------------------------------------------------

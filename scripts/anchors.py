@@ -19,13 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -819,22 +816,10 @@ SUMMARY = {
 }
 
 
-def write_labelled(
-    group: h5py.Group, curves: Mapping[str, Labelled], rows: Mapping[str, Variable] | None = None
-) -> None:
-    """Write curves with their units, names and dimension scales, as in every recording of this library."""
-    rows = rows or {name: row_of(c) for name, c in curves.items()}
-    sizes = {dim: size for c in curves.values() for dim, size in zip(c.dims, c.values.shape, strict=True)}
-    for dim, size in sizes.items():
-        if dim in curves:
-            recording._write_dataset(group, dim, rows[dim], curves[dim].values).make_scale(dim)
-        else:
-            recording._write_scale(group, dim, size)
-    for name, c in curves.items():
-        if name not in sizes:
-            dataset = recording._write_dataset(group, name, rows[name], c.values)
-            for axis, dim in enumerate(c.dims):
-                dataset.dims[axis].attach_scale(group[dim])
+def write_curves(group: h5py.Group, curves: Mapping[str, Labelled]) -> None:
+    """Write curves with their units, names and axes."""
+    rows = {name: row_of(c) for name, c in curves.items()}
+    recording.write_labelled(group, rows, {name: c.values for name, c in curves.items()})
 
 
 def row_of(labelled: Labelled) -> Variable:
@@ -847,12 +832,11 @@ def write_checks(group: h5py.Group, checks: Sequence[tuple[str, Check]]) -> None
     """Write checks and the names of their anchors, one column per attribute."""
     columns = {"check": [c.claim for _, c in checks], "anchor": [name for name, _ in checks]}
     columns |= {key: [getattr(c, key) for _, c in checks] for key in SUMMARY if key not in columns}
-    labelled = {key: curve(columns[key], "check", row.units, row.long_name) for key, row in SUMMARY.items()}
-    write_labelled(group, labelled, SUMMARY)
+    recording.write_labelled(group, SUMMARY, columns)
 
 
-def read_labelled(group: h5py.Group) -> dict[str, Labelled]:
-    """Read what `write_labelled` wrote; axes without labels stay bare."""
+def read_curves(group: h5py.Group) -> dict[str, Labelled]:
+    """Read what `write_curves` wrote; axes without labels stay bare."""
     curves = {}
     for name, data in group.items():
         if isinstance(data, h5py.Dataset) and (not data.is_scale or "long_name" in data.attrs):
@@ -864,22 +848,9 @@ def read_labelled(group: h5py.Group) -> dict[str, Labelled]:
 
 def read_checks(group: h5py.Group) -> list[tuple[str, Check]]:
     """Read what `write_checks` wrote."""
-    column = {key: labelled.values.tolist() for key, labelled in read_labelled(group).items()}
+    column = {key: labelled.values.tolist() for key, labelled in read_curves(group).items()}
     keys = ("check", "published", "ours", "low", "high", "units")
     return [(name, Check(*row)) for name, *row in zip(column["anchor"], *(column[k] for k in keys), strict=True)]
-
-
-def write_file(path: Path, fill: Callable[[h5py.File], None]) -> None:
-    """Write an HDF5 file whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(part, "w") as file:
-            fill(file)
-        part.replace(path)
-    except OSError as error:
-        raise recording.RecordingError(f"{path} could not be written ({error}): give another --out.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_results(file: h5py.File, results: Mapping[str, Result]) -> None:
@@ -888,7 +859,7 @@ def write_results(file: h5py.File, results: Mapping[str, Result]) -> None:
     for name, result in results.items():
         group = anchors.create_group(name)
         group.attrs["title"], group.attrs["source"] = result.title, result.source
-        write_labelled(group, result.curves)
+        write_curves(group, result.curves)
     write_checks(file.create_group("summary"), [(name, c) for name, r in results.items() for c in r.checks])
 
 
@@ -901,7 +872,7 @@ def read_results(path: Path) -> dict[str, Result]:
                 group.attrs["title"],
                 group.attrs["source"],
                 tuple(c for anchor, c in checks if anchor == name),
-                read_labelled(group),
+                read_curves(group),
             )
             for name, group in file["anchors"].items()
         }
@@ -919,7 +890,7 @@ def keep(path: Path, name: str, result: Result, config: Config) -> None:
         file.attrs["identity"] = identity(config)
         write_results(file, {name: result})
 
-    write_file(path, fill)
+    recording.write_hdf5(path, fill, schema=SCHEMA)
 
 
 def is_kept(path: Path, config: Config) -> bool:
@@ -935,18 +906,12 @@ def finish(out: Path, results: Mapping[str, Result], config: Config) -> None:
     """Make one file of all anchors."""
 
     def fill(file: h5py.File) -> None:
-        file.attrs["schema"] = SCHEMA
-        file.attrs["title"] = "Published results, reproduced"
-        file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-        file.attrs["versions"] = json.dumps(recording._package_versions())
-        file.attrs["python"], file.attrs["platform"] = platform.python_version(), platform.platform()
-        file.attrs["commit"] = recording._commit()
-        file.attrs["config"] = json.dumps(asdict(config))
-        file.attrs["script"] = Path(__file__).read_text(encoding="utf-8")
+        script = Path(__file__).read_text(encoding="utf-8")
+        title = "Published results, reproduced"
+        recording.write_provenance(file, title=title, config=asdict(config), script=script)
         write_results(file, results)
-        file.attrs["complete"] = np.int8(1)
 
-    write_file(out, fill)
+    recording.write_hdf5(out, fill, schema=SCHEMA)
 
 
 def run(config: Config, out: Path) -> Path:
@@ -1065,11 +1030,11 @@ def draw(curves: Mapping[str, Curves]) -> Any:
         (partial(draw_dendrite, when="before"), "dendritic_prediction"),
         (partial(draw_dendrite, when="after"), "dendritic_prediction"),
     )
-    with plots._page(185) as figure:
+    with plots.page(185) as figure:
         for letter, axes, (panel, name) in zip("abcdefghi", figure.subplots(3, 3).ravel(), panels, strict=True):
-            plots._letter(axes, letter)
+            plots.letter(axes, letter)
             panel(axes, curves[name])
-        plots._note(figure, NOTE)
+        plots.note(figure, NOTE)
     return figure
 
 
@@ -1117,7 +1082,7 @@ def draw_delay(axes: Any, c: Curves) -> None:
     shown = np.where(image > 0, image, np.nan)
     mesh = axes.pcolormesh(c["step"], c["hop"], shown, norm=norm, cmap="viridis", rasterized=True)
     axes.plot(c["hop"], c["hop"], color="0.2", linewidth=0.8, linestyle=(0, (4, 2)))
-    plots._heading(axes, f"step size {c['step_size'][k]:g}")
+    plots.heading(axes, f"step size {c['step_size'][k]:g}")
     axes.set(xlabel="Inference step", ylabel="Hops upstream", yticks=c["hop"][::5])
     scale = axes.get_figure().colorbar(mesh, cax=axes.inset_axes((0.1, 0.93, 0.26, 0.04)), orientation="horizontal")
     scale.set_ticks([1e-10, 1])
@@ -1169,7 +1134,7 @@ def draw_dendrite(axes: Any, c: Curves, when: str) -> None:
     axes.plot(c["time"], c[f"soma_{when}"][0], color="0.6", linewidth=1.6, label="soma $U$")
     axes.plot(c["time"], c[f"prediction_{when}"][0], color=DARK, linewidth=0.8, label="dendrite $V^*$")
     axes.set(xlabel="Time in the pattern (ms)", ylabel="Potential (mV)", ylim=(-95, -38))
-    plots._heading(axes, f"{when} learning")
+    plots.heading(axes, f"{when} learning")
     if when == "before":
         axes.legend(loc="lower left")
 

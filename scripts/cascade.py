@@ -42,6 +42,7 @@ from bioplastic.rules.broadcast import random_broadcast
 from bioplastic.rules.equilibrium_relay import agreeing_feedback
 from bioplastic.rules.fixed_feedback import random_feedback
 from bioplastic.rules.form import Rule
+from bioplastic.rules.predictive_coding import PredictiveCoding
 from bioplastic.tasks import Task, digits
 
 
@@ -78,6 +79,10 @@ class Config:
         Time constant of synaptic decay, in events, where there is any.
     radius : int
         Last hop that hears of an error under the rule with a radius.
+    steps : int
+        Inference steps of predictive coding in the twin, beside its equilibrium,
+    inference_step : float
+        and their size.
     """
 
     n_hops: int = chain.N_HOPS
@@ -92,6 +97,8 @@ class Config:
     apical_factors: tuple[float, ...] = (0.0, 10.0)
     decay_events: int = 30
     radius: int = 2
+    steps: int = 3
+    inference_step: float = 0.2
 
 
 QUICK = Config(
@@ -172,6 +179,12 @@ def learners(config: Config) -> list[Learner]:
         ),
         Learner("equilibrium relay, decay", equilibrium(eta, eta), brief, agreeing, decays=True),
         Learner("backprop", Backprop(twin_eta), brief),
+        Learner(
+            f"predictive coding, {config.steps} steps",
+            PredictiveCoding(twin_eta, steps=config.steps, step_size=config.inference_step),
+            brief,
+        ),
+        Learner("predictive coding, equilibrium", PredictiveCoding(twin_eta, steps=None), brief),
     ]
 
 
@@ -519,7 +532,9 @@ def show(path: Path) -> None:
         for when in ("before", "during", "after"):
             table.add_row(when, *(f"{m:.2g}" for m in variables[f"mismatch_{when}"][i, 0, 0].mean(0)))
         console.print(table)
-    for figure, suffix in ((plots.cascade_figure(done), ""), (plots.front_figure(done), "-front")):
+    # The rarest events: there the restoring forces have the longest time between two occurrences.
+    front = plots.front_figure(done, event_fraction=float(summary.event_fraction[0]))
+    for figure, suffix in ((plots.cascade_figure(done), ""), (front, "-front")):
         for written in plots.save(figure, path.with_name(f"{path.stem}{suffix}")):
             console.print(f"wrote {written}", soft_wrap=True)
     console.print(f"wrote {path}; look into it with: bioplastic inspect {path}", soft_wrap=True)

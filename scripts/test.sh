@@ -3,7 +3,7 @@
 #
 # Make the environment (.venv, reused while it is up to date), then lint, check the types and run the tests:
 # the fast tier and, without --fast, the slow one (every experiment in its --quick form).
-# PYTHON=python3.12 chooses the interpreter; PYTEST_ADDOPTS="-n 2" spreads the tests over cores.
+# PYTHON=python3.12 chooses the interpreter.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
@@ -22,5 +22,5 @@ python -m ruff format --check .
 find bioplastic -name '*.py' -exec python -m numpydoc lint {} +
 python -m mypy
 for tier in $tiers; do
-    if [ "$tier" = fast ]; then python -m pytest; else python -m pytest -m slow; fi
+    if [ "$tier" = fast ]; then python -m pytest -n 2; else python -m pytest -m slow; fi
 done

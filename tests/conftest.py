@@ -1,5 +1,6 @@
 """What all tests share: where compiled models are kept, and figures without a screen."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,17 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def frozen_garbage() -> None:
+    """What is imported is not looked through again each time Brian2 collects garbage, which is before every run."""
+    import brian2  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def numpy_target() -> Iterator[None]:
+def numpy_target(frozen_garbage: None) -> Iterator[None]:
     """Brian2's runtime mode without compiling, at a step of 1 ms."""
     import brian2
 
