@@ -1,15 +1,16 @@
-"""The command ``bioplastic``: what is in a recording, what it says, and its figures."""
+"""The command ``bioplastic``: what is in a recording, what it says, and its figures; and the audit of a model."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import io
 import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from bioplastic.audit import Report
     from bioplastic.comparison import Comparison, Condition, Estimate
 
 # matplotlib, rich and SciPy are imported where they are used, so that --help and --version come at once.
@@ -37,26 +39,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 if a file could not be read or written, with the reason on stderr; 1 if nobody reads the output.
+        0; 2 if a file could not be read or written, or a network not be audited, with the reason on stderr; 1 if an
+        audit fails, or if nobody reads the output.
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        status: int | None = arguments.command(arguments)
         sys.stdout.flush()
-    except RecordingError as error:
+    except (RecordingError, ModelError) as error:
         print(f"bioplastic: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, such as head, has seen enough
         # What is still buffered has nowhere to go; without this Python complains when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
+    return status or 0
+
+
+class ModelError(ValueError):
+    """A model file that cannot be loaded, or holds no network."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bioplastic",
-        description="Look at recorded experiments: how many hops upstream a change reaches.",
+        description="Look at recorded experiments: how many hops upstream a change reaches; and audit models.",
     )
     parser.add_argument("--version", action="version", version=f"bioplastic {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -74,6 +81,21 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("plot", _plot, "draw the figures, as PNG and as PDF")
     sub.add_argument("--out", metavar="PATH", type=Path, help="the first figure, without suffix (default: beside FILE)")
     sub.add_argument("--replay", metavar="NAME", help="the replay condition (default: off)")
+    sub = commands.add_parser(
+        "audit",
+        help="say from how many hops away each plastic weight of a model can be influenced",
+        description="Say from how many hops away each plastic weight of a Brian2 model can be influenced. "
+        "Exit status: 0 if all networks pass, 1 if one fails, 2 if one cannot be audited.",
+    )
+    sub.add_argument("file", metavar="FILE", type=Path, help="a Python file that defines network() or networks()")
+    sub.add_argument("--event", metavar="MS", type=float, help="length of an event in ms (default: 500)")
+    sub.add_argument(
+        "--neighbours", metavar="NAME", nargs="+", help="the Synapses that make neighbours (default: the plastic ones)"
+    )
+    sub.add_argument(
+        "--trust", metavar="NAME", nargs="+", default=[], help="network operations and functions to be left out"
+    )
+    sub.set_defaults(command=_audit)
     return parser
 
 
@@ -385,6 +407,124 @@ def _plot(arguments: argparse.Namespace) -> None:
         return
     for written in plots.save(front, out.with_name(f"{out.name}-front")):
         print(written)
+
+
+# ---------------------------------------------------------------------------------------------------
+# audit
+
+_NETWORK = """    def network():
+        group = NeuronGroup(...)
+        synapses = Synapses(group, group, ...)
+        synapses.connect(...)
+        return Network(group, synapses)"""
+_PLAN = "Define network(), which returns a brian2.Network, or networks(), which returns several by name:\n\n" + _NETWORK
+
+
+def _model(path: Path) -> dict[str, Any]:
+    """Run a model file; what it defines."""
+    if not path.is_file():
+        raise ModelError(f"{path} is no file; give a Python file that defines network() or networks().")
+    spec = importlib.util.spec_from_file_location("bioplastic_audited_model", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path} is no Python file (.py). {_PLAN}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelError(f"{path} could not be run: {type(error).__name__}: {error}") from error
+    return vars(module)
+
+
+def _networks(path: Path, model: Mapping[str, Any]) -> dict[str, Any]:
+    """The networks of a model file, by name."""
+    name = next((n for n in ("networks", "network") if callable(model.get(n))), None)
+    if name is None:
+        raise ModelError(f"{path} defines neither network() nor networks(). {_PLAN}")
+    try:
+        made = model[name]()
+    except Exception as error:
+        raise ModelError(f"{path}: {name}() failed: {type(error).__name__}: {error}") from error
+    if name == "network":
+        return {path.stem: made}
+    if not isinstance(made, Mapping) or not made:
+        raise ModelError(f"{path}: networks() returned {made!r}; it has to return {{name: network}}, one or more.")
+    return dict(made)
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from brian2 import BrianLogger, ms, prefs
+
+    from bioplastic.audit import EVENT, AuditError, audit
+    from bioplastic.units import UnitError
+
+    BrianLogger.suppress_name("unused_brian_object")  # nothing here will be run
+    target = prefs.codegen.target
+    prefs.codegen.target = "numpy"  # or making synapses would wait for a compiler
+    try:
+        model = _model(arguments.file)
+        networks = _networks(arguments.file, model)
+    finally:
+        prefs.codegen.target = target
+    console = _console()
+    status = 0
+    for name, network in networks.items():
+        try:
+            report = audit(
+                network,
+                event=EVENT if arguments.event is None else arguments.event * ms,
+                neighbours=arguments.neighbours,
+                trust=arguments.trust,
+                namespace=model,
+            )
+        except (AuditError, UnitError) as error:
+            sys.stdout.flush()
+            print(f"bioplastic: {name}: {error}", file=sys.stderr)
+            status = 2
+            continue
+        _print_report(console, name, report)
+        status = max(status, 0 if report.passed else 1)
+    return status
+
+
+def _print_report(console: Console, name: str, report: Report) -> None:
+    from bioplastic.audit import VERDICTS
+
+    rows = []
+    for weights in _alike(report):
+        w = weights[0]
+        hops = (w.hops_in_update, w.hops_in_step, w.hops_in_event)
+        ends = ", ".join(f"{one.source} -> {one.target}" for one in weights[:3])
+        more = f" and {len(weights) - 3} more" if len(weights) > 3 else ""
+        rows.append([w.name, ends + more, *("unconnected" if math.isinf(h) else f"{h:g}" for h in hops), w.verdict])
+    table = _table(
+        f"{name}: {'PASSED, neighbour-only' if report.passed else 'FAILED, not neighbour-only'}",
+        ["plastic weight", "from -> to", "in the update", "in a time step", "in an event", "verdict"],
+        rows,
+        f"Hops from which it can be influenced; an event is {_count(report.n_steps, 'time step')}. "
+        f"{_count(len(report.populations), 'population')}; neighbours are joined by {', '.join(report.neighbourhood)}.",
+    )
+    for column in (1, 5):
+        table.columns[column].justify = "left"
+    console.print(table)
+    for finding in report.findings:
+        console.print(f"{finding}\n    ({VERDICTS[finding.verdict]})")
+    for modulator in report.modulators:
+        console.print(f"global modulator, carries nothing from any cell: {modulator}")
+    for note in report.notes:
+        console.print(f"note: {note}")
+    far = report.farthest
+    if far.farthest.links:
+        console.print(f"farthest route to {far.name}, {far.source} -> {far.target}, in an event:\n{far.farthest}")
+    console.print()
+
+
+def _alike(report: Report) -> list[list[Any]]:
+    """Weights of one variable with the same hops and the same verdict, so that a long chain takes few lines."""
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for w in report.weights:
+        groups.setdefault((w.name, w.hops_in_update, w.hops_in_step, w.hops_in_event, w.verdict), []).append(w)
+    return list(groups.values())
 
 
 if __name__ == "__main__":

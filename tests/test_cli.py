@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import brian2
 import numpy as np
 import pytest
 
@@ -510,7 +512,7 @@ def test_empty_summary(tmp_path, capsys):
     assert run(capsys, "inspect", path)[0] == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["compare"], ["audit", "x"], ["plot", "x", "--colour"]])
+@pytest.mark.parametrize("arguments", [[], ["compare"], ["audit"], ["weigh", "x"], ["plot", "x", "--colour"]])
 def test_usage_errors(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -574,3 +576,107 @@ def test_every_command_takes_a_recording_of_the_main_job(
     assert {"inspect": "error relay", "compare": "reach grows with event frequency", "plot": "run.png"}[
         command
     ] in printed
+
+
+# ------------------------------------------------------------------------------------------ audit
+
+MODEL = """
+from brian2 import Network, NeuronGroup, Synapses, linked_var
+
+reward = 0.5  # found as Brian2 finds it: by name, in the file
+
+def chain(smuggled=False, plastic=True):
+    eqs = "dv/dt = (heard - v)/(10*ms) : 1\\ndx/dt = -x/(20*ms) : 1\\n"
+    kinds = ["heard = 0 : 1"]*3 + ["far : 1 (linked)\\nheard = far : 1" if smuggled else "heard = 0 : 1"]
+    cells = [NeuronGroup(2, eqs + kind, threshold="v > 1", reset="v = 0; x += 1", method="euler", name=f"g{k}")
+             for k, kind in enumerate(kinds)]
+    if smuggled:
+        cells[3].far = linked_var(cells[0], "x")
+    synapses = []
+    for k in (3, 2, 1):
+        learn = "w += reward*x_pre" if plastic else None
+        s = Synapses(cells[k], cells[k - 1], "w : 1", on_pre="v_post += w", on_post=learn, name=f"s{k}")
+        s.connect(i=[0, 0, 1, 1], j=[0, 1, 0, 1])
+        synapses.append(s)
+    if smuggled:
+        s = Synapses(cells[2], cells[3], "w : 1", on_pre="v_post += w", on_post="w += reward*x_pre", name="back")
+        s.connect(i=[0, 0, 1, 1], j=[0, 1, 0, 1])
+        synapses.append(s)
+    return Network(*cells, *synapses)
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    def write(text, name="model.py"):
+        path = tmp_path / name
+        path.write_text(MODEL + text)
+        return str(path)
+
+    return write
+
+
+def test_audit_of_a_network_that_passes(model, capsys):
+    assert main(["audit", model("\ndef network():\n    return chain()\n")]) == 0
+    out = capsys.readouterr().out
+    assert "model: PASSED, neighbour-only" in out
+    assert re.search(r"s1\.w +g1 -> g0 +1 +1 +3 +neighbour-only", out)
+    steps = round(500 / (brian2.defaultclock.dt / brian2.ms))
+    caption = f"an event is {steps} time steps. 4 populations; neighbours are joined by s1, s2, s3."
+    assert caption in " ".join(out.split())
+    assert "farthest route to s1.w, g1 -> g0, in an event:" in out
+    assert "g3 event 'spike' of g3 -> g2.v of g2   by pathway 'pre' of s3: v_post += w" in out
+
+
+def test_audit_of_several_networks_one_of_which_fails(model, capsys):
+    text = "\ndef networks():\n    return {'honest': chain(), 'smuggled': chain(True)}\n"
+    assert main(["audit", model(text), "--event", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "honest: PASSED" in out and "smuggled: FAILED, not neighbour-only" in out
+    assert re.search(r"back\.w +g2 -> g3 +3 +3 +3 +no synapse carries it", out)
+    assert "g3.v of g3 gets g0.x of g0, by linked variable in differential equations of g3 (3 hops)" in out.replace(
+        " (no synapse joins the two cells)", ""
+    )
+    assert "    dv/dt = (heard - v)/(10*ms)" in out
+
+
+def test_audit_of_a_file_that_is_bad_input(model, tmp_path, capsys):
+    for text, sentence in (
+        ("", "defines neither network() nor networks(). Define network(), which returns a brian2.Network"),
+        ("\n1/0\n", "could not be run: ZeroDivisionError: division by zero"),
+        ("\ndef network():\n    return unknown\n", "network() failed: NameError: name 'unknown' is not defined"),
+        ("\ndef networks():\n    return []\n", "networks() returned []; it has to return {name: network}"),
+        ("\ndef network():\n    return 3\n", "bioplastic: model: network = 3 is no brian2.Network"),
+        ("\ndef network():\n    return chain(plastic=False)\n", "bioplastic: model: the network has no plastic weight"),
+    ):
+        assert main(["audit", model(text)]) == 2, sentence
+        captured = capsys.readouterr()
+        assert sentence in captured.err
+        assert "Traceback" not in captured.err
+    assert "        return Network(group, synapses)" in _error(["audit", model("")], capsys)
+    assert "nowhere.py is no file; give a Python file" in _error(["audit", str(tmp_path / "nowhere.py")], capsys)
+    assert "is no Python file (.py)" in _error(["audit", model("", "model.txt")], capsys)
+    passing = model("\ndef network():\n    return chain()\n")
+    assert "event = 0 ms is outside what is allowed" in _error(["audit", passing, "--event", "0"], capsys)
+    assert "there are no Synapses 's7' in the network" in _error(["audit", passing, "--neighbours", "s7"], capsys)
+
+
+def test_audit_goes_on_after_a_network_that_is_bad_input(model, capsys):
+    text = "\ndef networks():\n    return {'bad': chain(plastic=False), 'good': chain()}\n"
+    assert main(["audit", model(text)]) == 2
+    captured = capsys.readouterr()
+    assert "bioplastic: bad: " in captured.err and "good: PASSED" in captured.out
+
+
+def test_audit_of_our_own_models_fails_broadcast_alone(root, capsys):
+    assert main(["audit", str(root / "models" / "chain.py")]) == 1
+    out = capsys.readouterr().out
+    verdicts = dict(re.findall(r"^(.+): (PASSED|FAILED)", out, re.MULTILINE))
+    assert verdicts.pop("broadcast") == "FAILED"
+    assert {"error relay", "equilibrium relay", "learned feedback"} <= set(verdicts)
+    assert set(verdicts.values()) == {"PASSED"}
+
+
+def _error(arguments, capsys):
+    assert main(arguments) == 2
+    return capsys.readouterr().err

@@ -1,0 +1,77 @@
+"""What each plastic weight's update depends on, in hops: from the equations, by experiment, and by autograd.
+
+Brian2 lets any code read anything. Three independent looks at whether an update is screened by its neighbours:
+
+* `audit` reads the equations of any Brian2 network and builds the graph of who reads whom;
+* `isolate` runs one population alone on a recording of what its neighbours sent, and `perturb` changes something far
+  away while the neighbours are held; both compare weights bit for bit;
+* `audit_twin` differentiates an update of the torch twin.
+
+`docs/audit.md` says what they can show, and what not.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+from brian2 import Network
+from brian2.core.namespace import get_local_namespace
+
+from bioplastic.audit.autograd import TwinReport, TwinWeight, audit_twin
+from bioplastic.audit.equations import EVENT, audit
+from bioplastic.audit.experiments import Experiment, isolate, perturb
+from bioplastic.audit.report import (
+    AT_ONCE,
+    NEIGHBOUR_ONLY,
+    NO_SYNAPSE,
+    OPAQUE,
+    SHORTCUT,
+    UNRESOLVED,
+    VERDICTS,
+    AuditError,
+    Finding,
+    Link,
+    Modulator,
+    PlasticWeight,
+    Report,
+    Route,
+)
+
+__all__ = [
+    "AT_ONCE",
+    "EVENT",
+    "NEIGHBOUR_ONLY",
+    "NO_SYNAPSE",
+    "OPAQUE",
+    "SHORTCUT",
+    "UNRESOLVED",
+    "VERDICTS",
+    "AuditError",
+    "Experiment",
+    "Finding",
+    "Link",
+    "Modulator",
+    "PlasticWeight",
+    "Report",
+    "Route",
+    "TwinReport",
+    "TwinWeight",
+    "audit",
+    "audit_twin",
+    "isolate",
+    "perturb",
+]
+
+
+class _CallableModule(types.ModuleType):
+    """``bioplastic.audit`` is this module, whatever was imported first; calling it audits."""
+
+    def __call__(self, network: Network, **options: Any) -> Report:
+        """As `audit`."""
+        options.setdefault("namespace", get_local_namespace(level=1))
+        return audit(network, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,148 @@
+"""Which variables of a network are plastic weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from brian2 import (
+    Clock,
+    NeuronGroup,
+    Synapses,
+)
+from brian2.core.variables import ArrayVariable
+from brian2.equations.equations import PARAMETER
+
+from bioplastic.audit.graph import Graph, real
+from bioplastic.audit.report import AuditError
+
+
+def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[str]]:
+    """Variables of a Synapses object that are plastic weights, and those among them that learn from both ends.
+
+    A weight scales what the sending cell does to the receiving one, and changes with something else than the sender
+    alone, or adds up what the sender does. Other variables that change with the sender alone are filters and
+    short-term plasticity; those that reach the receiver only through a weight are traces.
+    """
+    names = {id(v): n for n, v in synapses.variables.items() if owned(v, synapses)}
+    reads: dict[int, set[int]] = {key: set() for key in names}  # own variable -> own variables that it is made from
+    changing: dict[int, set[str]] = {key: set() for key in names}  # -> what else: "pre", "post" or "other"
+    by_event: dict[int, set[int]] = {key: set() for key in names}  # as `reads`, in pathways alone
+    feeds: dict[int, set[str]] = {key: set() for key in names}  # -> ends of the cells that read it
+    for key, end, line, sources in graph.uses:
+        own = {k for node, _, _ in sources for k in [graph.key(node)] if k in names}
+        if key not in names:
+            for k in own:
+                feeds[k] |= {end} if end else {"other"} if graph.is_of_cells(key) else set()
+            continue
+        reads[key] |= own
+        if graph.lines[line].synaptic:
+            by_event[key] |= own - {key}
+        changing[key] |= {
+            direct or "other" for node, direct, _ in sources if graph.key(node) not in names and graph.moves(node)
+        }
+    for tables in (graph.tables, graph.suspects):
+        for line in tables:
+            for key, _, at, _ in graph.uses:
+                if at == line and key in names:
+                    changing[key].add("other")
+
+    def closure(key: int, table: Mapping[int, set[int]]) -> set[int]:
+        found, pending = {key}, [key]
+        while pending:
+            new = table[pending.pop()] - found
+            found |= new
+            pending += new
+        return found
+
+    def plastic(key: int, ends: set[str]) -> bool:
+        sender = {"pre": {"post"}, "post": {"pre"}}.get("".join(ends), set()) if len(ends) == 1 else set()
+        return any(changing[k] - sender for k in closure(key, reads))
+
+    chosen, from_sender = set(), set()
+    written = {key for key, *_ in graph.uses}
+    for key, direct in feeds.items():
+        if key not in written:
+            continue
+        through = {end for other in names if key in closure(other, reads) for end in feeds[other]}
+        parameter = names[key] in synapses.equations and synapses.equations[names[key]].type == PARAMETER
+        if direct and plastic(key, direct):
+            sender = {"pre": {"post"}, "post": {"pre"}}.get("".join(direct), set())
+            is_filter = by_event[key] and not changing[key] - sender
+            if not is_filter:
+                chosen.add(key)
+        elif direct and parameter and key in reads[key]:
+            from_sender.add(key)
+        elif through and parameter and plastic(key, through) and any(key in by_event[o] for o in names if feeds[o]):
+            chosen.add(key)
+    return sorted(names[key] for key in chosen | from_sender), sorted(names[key] for key in chosen)
+
+
+def owned(variable: Any, group: Any) -> bool:
+    """Whether a variable holds one number per element of a group, and is its own and not Brian2's bookkeeping."""
+    return (
+        isinstance(variable, ArrayVariable)
+        and not variable.read_only
+        and not variable.scalar
+        and getattr(real(variable.owner), "name", None) == group.name
+        and not isinstance(real(variable.owner), Clock)
+        and variable.name not in ("lastupdate", "delay")
+    )
+
+
+def cell_parameters(graph: Graph, group: Any) -> list[str]:
+    """Parameters of cells that only events change, and by what the cells hold: biases and thresholds that learn."""
+    if not isinstance(group, NeuronGroup):
+        return []
+    found = []
+    for name, variable in group.variables.items():
+        if not owned(variable, group) or variable.scalar or name.startswith("_"):
+            continue
+        if name not in group.equations or group.equations[name].type != PARAMETER:
+            continue
+        uses = [(line, sources) for key, _, line, sources in graph.uses if key == id(variable)]
+        by_event = all(graph.lines[line].via.startswith(("reset", "run_on_event")) for line, _ in uses)
+        reads = {graph.nodes[n].variable for _, sources in uses for n, _, _ in sources}
+        reads = {r for r in reads if not r.endswith("space")} - {name}
+        if uses and by_event and reads:
+            found.append(name)
+    return found
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The plastic variables of a network: owner -> names; and the Synapses that make neighbours."""
+
+    synaptic: Mapping[str, Sequence[str]]
+    cellular: Mapping[str, Sequence[str]]
+    joining: Sequence[str]
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return any(self.synaptic.values()) or any(self.cellular.values())
+
+
+def choose(graph: Graph, weights: Collection[str] | None) -> Chosen:
+    """Find the plastic variables, or take those that the caller names."""
+    if weights is None:
+        found = {name: synaptic_weights(graph, s) for name, s in graph.synapses.items()}
+        synaptic = {name: weights for name, (weights, _) in found.items() if weights}
+        cellular = {name: cell_parameters(graph, g) for name, g in graph.groups.items()}
+        joining = [name for name, (_, both_ends) in found.items() if both_ends] or list(synaptic)
+        return Chosen(synaptic, {k: v for k, v in cellular.items() if v}, joining)
+    chosen: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
+    for weight in weights:
+        owner, _, variable = weight.partition(".")
+        for table, owners in zip(chosen, (graph.synapses, graph.groups), strict=True):
+            if owner in owners and owned(owners[owner].variables.get(variable), owners[owner]):
+                table.setdefault(owner, []).append(variable)
+                break
+        else:
+            known = [f"{n}.{v}" for n, s in graph.synapses.items() for v in s.variables if owned(s.variables[v], s)]
+            raise AuditError(
+                f"weights: there is no {weight!r} in the network; give 'object.variable', for synapses one of "
+                f"{', '.join(sorted(known)) or 'none'}."
+            )
+    return Chosen(*chosen, list(chosen[0]))
