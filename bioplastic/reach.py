@@ -181,6 +181,29 @@ def first_difference(
     return first
 
 
+def by_occurrence(rare: np.ndarray, per_event: np.ndarray, n_counted: int) -> np.ndarray:
+    """Add up numbers per event over each occurrence and what follows it.
+
+    Parameters
+    ----------
+    rare : array of bool, shape (n_events,)
+        Where the rare event occurs.
+    per_event : array, shape (n_events, n_hops)
+    n_counted : int
+        Events to count from an occurrence on; the next occurrence ends the count earlier.
+
+    Returns
+    -------
+    array, shape (n_occurrences, n_hops)
+    """
+    latest = np.cumsum(rare)
+    since = np.arange(len(rare)) - np.flatnonzero(rare)[np.maximum(latest, 1) - 1]
+    counts = (latest > 0) & (since < n_counted)
+    total = np.zeros((int(rare.sum()), per_event.shape[1]))
+    np.add.at(total, latest[counts] - 1, per_event[counts])
+    return total
+
+
 def screening_length(change: ArrayLike, floor: ArrayLike) -> float:
     """E-folding distance of the change, in hops: the slope of its logarithm over the hops that are reached.
 

@@ -31,6 +31,7 @@ from bioplastic.events import Timing
 from bioplastic.rules.broadcast import Broadcast, random_broadcast
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.rules.form import Rule
 from bioplastic.rules.learned_feedback import LearnedFeedback
 from bioplastic.rules.radius_relay import RadiusRelay
 from bioplastic.spiking import build
@@ -108,7 +109,7 @@ def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, 
         {p.name: rng.normal(0, 2 / np.sqrt(n_cells), small.shape(p)) for p in small.projections},
         {p.name: np.zeros(p.size) for p in small.populations if p.role != "input"},
     )
-    rules = {
+    rules: dict[str, Rule] = {
         "error relay": screened(eta, n_hops),
         "error relay, unscreened": unscreened(eta),
         "error relay, radius 2": radius(eta, n_hops),

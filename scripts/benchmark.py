@@ -166,13 +166,14 @@ def plain_network(prepared: Prepared, life: spiking.Life) -> brian2.Network:
     shown[timeline.stimulus >= 0] = task.stimuli[timeline.stimulus[timeline.stimulus >= 0]]
     known = timeline.outcome >= 0
     taught[known, : task.outcomes.shape[1]] = task.outcomes[timeline.outcome[known]]
-    parameters = CellParameters()
+    parameters, rule = CellParameters(), life.rule
+    assert isinstance(rule, ErrorRelay)
     names = {
         **parameters.namespace,
-        "theta": life.rule.theta,
-        "eta": life.rule.eta,
-        "gain": life.rule.gain,
-        "tau_e": life.rule.tau_e,
+        "theta": rule.theta,
+        "eta": rule.eta,
+        "gain": rule.gain,
+        "tau_e": rule.tau_e,
         "drive": brian2.TimedArray(shown, dt=resolution),
         "teach": brian2.TimedArray(taught, dt=resolution),
     }

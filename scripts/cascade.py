@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bioplastic import plots, reach, recording, spiking, sweep
+from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
 from bioplastic.rules.backprop import Backprop
@@ -156,7 +157,7 @@ def learners(config: Config) -> list[Learner]:
 
     relay = partial(chain.screened, n_hops=config.n_hops)
     equilibrium = partial(chain.equilibrium, n_hops=config.n_hops)
-    spikes_per_outcome = float(chain.OUTCOME * spiking.CellParameters().rmax)
+    spikes_per_outcome = float(chain.OUTCOME * CellParameters().rmax)
     twin_eta = eta * spikes_per_outcome
     return [
         Learner("error relay", relay(eta), brief),

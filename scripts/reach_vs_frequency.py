@@ -366,16 +366,6 @@ class Bench:
         """Squared error of each event's prediction, shape (n_events,)."""
         return np.square(prediction - self.task.outcomes[schedule.outcome]).sum(1)
 
-    def by_occurrence(self, schedule: Schedule, per_event: np.ndarray) -> np.ndarray:
-        """Add up numbers per event over each occurrence and what follows it, shape (n_occurrences, n_hops)."""
-        latest = np.cumsum(schedule.rare)
-        event = np.arange(len(schedule))
-        since = event - np.flatnonzero(schedule.rare)[np.maximum(latest, 1) - 1]
-        counts = (latest > 0) & (since < self.config.n_counted)
-        total = np.zeros((schedule.n_occurrences, per_event.shape[1]))
-        np.add.at(total, latest[counts] - 1, per_event[counts])
-        return total
-
     def learned(
         self,
         condition: Condition,
@@ -439,7 +429,10 @@ class Bench:
             lived += [self.model.live(sham), self.model.live(replace(sham, seed=condition.seed + 1_000_000))]
         run = self.describe(condition, schedule, self.output_error(schedule, lived[0].prediction))
         if not learning:
-            spikes = [self.by_occurrence(schedule, one.error_spikes(self.circuit)) for one in lived]
+            spikes = [
+                reach.by_occurrence(schedule.rare, one.error_spikes(self.circuit), self.config.n_counted)
+                for one in lived
+            ]
             return replace(run, error_spikes=spikes[0], error_spikes_sham=spikes[1], error_spikes_sham2=spikes[2])
         if condition.role == "sweep":
             return self.with_errors(run, life.weights, lived[0].weights)
@@ -490,7 +483,7 @@ class Bench:
             per_event[schedule.rare] = lived.error_signal
         shown = self.task.stimuli[schedule.stimulus]
         prediction = twin.predict(self.circuit, twin.Networks.stack([weights]), shown)[0]
-        real, sham = (self.by_occurrence(schedule, per_event) for per_event in signal)
+        real, sham = (reach.by_occurrence(schedule.rare, per_event, self.config.n_counted) for per_event in signal)
         run = self.describe(condition, schedule, self.output_error(schedule, prediction))
         return replace(run, error_spikes=real, error_spikes_sham=sham, error_spikes_sham2=sham)
 

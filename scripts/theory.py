@@ -171,16 +171,6 @@ def conditions(config: Config, arm: str) -> list[Condition]:
 # Runs
 
 
-def by_occurrence(rare: np.ndarray, per_event: np.ndarray, n_counted: int) -> np.ndarray:
-    """Add up numbers per event over each occurrence and what follows it, shape (n_occurrences, n_hops)."""
-    latest = np.cumsum(rare)
-    since = np.arange(len(rare)) - np.flatnonzero(rare)[np.maximum(latest, 1) - 1]
-    counts = (latest > 0) & (since < n_counted)
-    total = np.zeros((int(rare.sum()), per_event.shape[1]))
-    np.add.at(total, latest[counts] - 1, per_event[counts])
-    return total
-
-
 class Bench:
     """What all runs share: the task, the circuit, the start weights, the compiled model."""
 
@@ -247,7 +237,9 @@ class Bench:
         sham = replace(life, schedule=schedule.sham())
         lived = [self.model.live(one) for one in (life, sham, replace(sham, seed=seed + 1_000_000))]
         run = self.describe(setting, fraction, seed, schedule)
-        counts = [by_occurrence(schedule.rare, one.error_spikes(self.circuit), self.config.n_counted) for one in lived]
+        counts = [
+            reach.by_occurrence(schedule.rare, one.error_spikes(self.circuit), self.config.n_counted) for one in lived
+        ]
         run = replace(run, error_spikes=counts[0], error_spikes_sham=counts[1], error_spikes_sham2=counts[2])
         if setting.arm == "frozen":
             return run

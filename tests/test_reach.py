@@ -81,6 +81,12 @@ def test_first_difference_by_hand():
     np.testing.assert_array_equal(reach.first_difference(one, silent, hop, 3), [1.0, 3.0, 4.0])
 
 
+def test_by_occurrence_adds_up_the_events_after_each_and_stops_at_the_next():
+    rare = np.array([0, 1, 0, 0, 0, 1, 1, 0], bool)
+    per_event = np.array([[100.0], [1], [2], [4], [100], [8], [16], [32]])
+    assert reach.by_occurrence(rare, per_event, 3).ravel().tolist() == [7, 8, 48]
+
+
 def test_screening_length_of_an_exponential_is_its_length():
     change = np.exp(-np.arange(8) / 2.5)
     assert reach.screening_length(change, np.zeros(8)) == pytest.approx(2.5)

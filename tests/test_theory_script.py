@@ -44,12 +44,6 @@ def frozen_run(real: list[float], sham: list[float], sham2: list[float]) -> reco
     )
 
 
-def test_by_occurrence_adds_up_the_events_after_each_and_stops_at_the_next(script: SimpleNamespace) -> None:
-    rare = np.array([0, 1, 0, 0, 0, 1, 1, 0], bool)
-    per_event = np.array([[100.0], [1], [2], [4], [100], [8], [16], [32]])
-    assert script.by_occurrence(rare, per_event, 3).ravel().tolist() == [7, 8, 48]
-
-
 def test_signal_leaves_out_the_events_in_which_the_integrators_fill(script: SimpleNamespace) -> None:
     runs = [frozen_run([99, 5, 7], [99, 1, 1], [0, 4, 4]), frozen_run([99, 2, 2], [0, 0, 0], [0, 4, 4])]
     excess, floor = script.signal(runs, 3)  # the occurrences are events 1, 3 and 5
