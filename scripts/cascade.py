@@ -500,7 +500,7 @@ def show(path: Path) -> None:
     """Print the tables and draw the figures."""
     done = recording.read(path)
     summary = done.summary
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     variables = {name: summary.variable(name).values for name in summary.variables}
     last = done.runs[done.find(role="result")[0]].measured("snapshot_occurrence")[-1]
     n_seeds = f"{len(summary.seed)} seed{'s' * (len(summary.seed) > 1)}"

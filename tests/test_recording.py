@@ -921,3 +921,44 @@ def test_writing_does_not_hold_the_file_open(tmp_path):
     write_run(tmp_path, "r", make_run())
     with h5py.File(tmp_path / "r.h5", "r+") as file:  # a lock would refuse this
         assert io.BytesIO(file.id.get_file_image()).read(4) == b"\x89HDF"
+
+
+def test_labelled_arrays_of_another_shape_are_read_by_xarray_and_back(tmp_path: Path) -> None:
+    rows = {
+        "depth": recording.Variable(("depth",), "1", "layers", "int64"),
+        "angle": recording.Variable(("network", "depth"), "degree", "angle to the gradient"),
+        "name": recording.Variable(("network",), "1", "what it is called", "str"),
+        "missing": recording.Variable(("depth",), "1", "not measured"),
+    }
+    values = {"depth": [2, 4, 6], "angle": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "name": ["a", "b"]}
+
+    def fill(file: h5py.File) -> None:
+        recording.write_provenance(file, title="angles", config={"depths": [2, 4, 6]}, script="print()")
+        recording.write_labelled(file.create_group("summary"), rows, values)
+
+    path = tmp_path / "angles.h5"
+    recording.write_hdf5(path, fill, schema="bioplastic angles")
+    with h5py.File(path) as file:
+        assert file.attrs["complete"] == 1
+        assert json.loads(file.attrs["config"]) == {"depths": [2, 4, 6]}
+        back = recording.read_labelled(file["summary"], rows)
+    assert sorted(back) == ["angle", "depth", "name"]
+    np.testing.assert_array_equal(back["angle"], values["angle"])
+    assert back["name"] == ("a", "b")
+    xarray = pytest.importorskip("xarray")
+    with xarray.open_dataset(path, group="summary", engine="h5netcdf") as data:
+        assert data["angle"].dims == ("network", "depth")
+        assert data["angle"].attrs["units"] == "degree"
+        assert float(data["angle"].sel(depth=4)[1]) == 5.0
+    with pytest.raises(RecordingError, match="not a recording of bioplastic"):
+        read(path)
+
+
+def test_a_file_that_cannot_be_filled_is_not_there(tmp_path: Path) -> None:
+    def fill(file: h5py.File) -> None:
+        file.create_group("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recording.write_hdf5(tmp_path / "a.h5", fill)
+    assert not list(tmp_path.iterdir())
