@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -662,10 +663,17 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         ]
     }
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
+        stopped = threading.Event()
 
         def shown(task: str) -> Callable[[float], None]:
             row = bar.add_task(task, total=100)
-            return lambda fraction: bar.update(row, completed=int(100 * fraction))
+
+            def show_progress(fraction: float) -> None:
+                if stopped.is_set():
+                    raise InterruptedError("stopped, since something else of the job failed or was interrupted")
+                bar.update(row, completed=int(100 * fraction))
+
+            return show_progress
 
         bench.prepare(shown("pretraining, compiling"), compile_model=True)
 
@@ -689,22 +697,34 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
                 missing, work, executor, done=lambda c: bar.advance(row, n_steps[c.name]), stop=spiking.end_lives
             )
 
-        in_one_program([c for x in in_twin for c in sweep_conditions(config, x)], "learning rates")
-        eta = {x.name: chosen_rate(config, experiment, x) for x in in_twin}
-        learning = [c for x in in_twin for c in result_conditions(config, x, "learning", eta[x.name])]
-        in_one_program(learning, "learning")
-        frozen = [c for x in in_twin for c in result_conditions(config, x, "frozen", 0.0)]
-        progress = shown("twin: frozen")
-        for k, condition in enumerate(frozen):
-            if not experiment.has(condition.name):
-                experiment.add(condition.name, bench.frozen_in_twin(condition))
-            progress((k + 1) / len(frozen))
-        one_by_one([c for x in in_spikes for c in sweep_conditions(config, x)], "spikes: learning rates")
-        eta = {x.name: chosen_rate(config, experiment, x) for x in in_spikes}
-        frozen = [c for x in in_spikes for c in result_conditions(config, x, "frozen", 0.0)]
-        one_by_one(frozen, "spikes: frozen")
-        learning = [c for x in in_spikes for c in result_conditions(config, x, "learning", eta[x.name])]
-        one_by_one(learning, "spikes: learning")
+        def live_in_twin() -> None:
+            in_one_program([c for x in in_twin for c in sweep_conditions(config, x)], "learning rates")
+            eta = {x.name: chosen_rate(config, experiment, x) for x in in_twin}
+            learning = [c for x in in_twin for c in result_conditions(config, x, "learning", eta[x.name])]
+            in_one_program(learning, "learning")
+            frozen = [c for x in in_twin for c in result_conditions(config, x, "frozen", 0.0)]
+            progress = shown("twin: frozen")
+            for k, condition in enumerate(frozen):
+                if not experiment.has(condition.name):
+                    experiment.add(condition.name, bench.frozen_in_twin(condition))
+                progress((k + 1) / len(frozen))
+
+        def live_in_spikes() -> None:
+            one_by_one([c for x in in_spikes for c in sweep_conditions(config, x)], "spikes: learning rates")
+            eta = {x.name: chosen_rate(config, experiment, x) for x in in_spikes}
+            frozen = [c for x in in_spikes for c in result_conditions(config, x, "frozen", 0.0)]
+            one_by_one(frozen, "spikes: frozen")
+            learning = [c for x in in_spikes for c in result_conditions(config, x, "learning", eta[x.name])]
+            one_by_one(learning, "spikes: learning")
+
+        with ThreadPoolExecutor(1) as beside:  # the twin leaves cores idle, and so do single lives in spikes
+            in_torch = beside.submit(live_in_twin)
+            try:
+                live_in_spikes()
+                in_torch.result()
+            except BaseException:
+                stopped.set()
+                raise
     experiment.finish(*summarise(bench, experiment))
     return out
 
@@ -725,7 +745,7 @@ def show(path: Path) -> None:
             low, high = reach.interval(reached)
             cells = [f"{m:.2g} [{a:.2g}, {b:.2g}]" for m, a, b in zip(reached.mean(-1), low, high, strict=True)]
             table.add_row(name if arm == "frozen" else "", arm or "accuracy on the rare digit", *cells)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
     norm = summary.variable("gradient_norm").values.mean(0)
     fall = norm.max() / norm.min()
