@@ -9,7 +9,7 @@ N_CELLS                 64  cells   in every hidden population and in the input 
 N_OUTPUTS               10  cells   one per digit                                        ten digits
 SETTLING                20  ms/hop  time for which activity travels through one hop      tau_m of the cell
 MARGIN                 160  ms      beyond that, until the prediction has settled        measured: scripts/benchmark.py
-OUTCOME                120  ms      for which an outcome stays, salience 1               brief: about 8 hops of travel
+OUTCOME                120  ms      for which an outcome stays, salience 1               chosen: about 8 hops of travel
 LONG_OUTCOME            20  ms/hop  the same for the unscreened control                  long enough for every hop
 GAP                     30  ms      silence between events                               longer than tau_m
 THETA                    1  spikes  error threshold of a cell                            one spike more or less

@@ -13,8 +13,8 @@ Reads: what the error relay reads. Cells k hops upstream of an error source hear
 nobody: beyond hop k nothing changes, exactly. With k = 1 an update reaches one step out. The radius is built into which
 cells relay; an error spike carries no count of the hops it has travelled.
 
-Source: the brief of this bench ("one step out, or a small number of steps"); the rate twin's truncated backprop is its
-counterpart.
+Source: chosen for this bench, so that "one step out, or a small number of steps" is a setting. In the rate twin
+truncated backprop is its counterpart.
 """
 
 from __future__ import annotations
