@@ -540,6 +540,22 @@ class ModelSpec:
     record_spikes: bool = False
     restoring: bool = False
 
+    @classmethod
+    def roomy(
+        cls,
+        circuit: Circuit,
+        rule: Rule,
+        task: Task,
+        n_steps: float,
+        *,
+        n_snapshots: int = n_snapshots,
+        restoring: bool = restoring,
+    ) -> ModelSpec:
+        """Return a spec with room for a task and lives of `n_steps` or more; few sizes, so that few are compiled."""
+        capacity = max(2**17, 2 ** int(np.ceil(np.log2(n_steps + 2))))
+        sizes = len(task.stimuli), len(task.outcomes), capacity
+        return cls(circuit, rule, *sizes, n_snapshots=n_snapshots, restoring=restoring)
+
 
 @dataclass(frozen=True)
 class _Assembly:

@@ -972,7 +972,7 @@ def pretrained(
     """`pretrain`, once: afterwards from `cache`, where the file's name is the hash of all that made the weights."""
     settings = settings or Pretraining()
     made_of = hashlib.sha256()
-    program = [inspect.getsource(part) for part in (pretrain, potentials, _basal, _rate, _Phi, phi_slope)]
+    program = [inspect.getsource(part) for part in (pretrained, pretrain, potentials, _basal, _rate, _Phi, phi_slope)]
     for text in (circuit.to_json(), repr(asdict(settings)), torch.__version__, PHI, *program):
         made_of.update(text.encode())
     for array in (task.stimuli, task.outcomes, task.label, task.held_out):
@@ -980,8 +980,14 @@ def pretrained(
     made_of.update(str(task.rare_label).encode())
     paths = {seed: cache / f"{made_of.hexdigest()[:16]}-{seed}.npz" for seed in seeds}
     missing = [seed for seed, path in paths.items() if not path.exists()]
-    made = pretrain(circuit, task, missing, settings, progress=progress) if missing else []
-    for seed, weights in zip(missing, made, strict=True):
+    for k, seed in enumerate(missing):
+
+        def beside_others(fraction: float, k: int = k) -> None:
+            if progress is not None:
+                progress((k + fraction) / len(missing))
+
+        # Each alone: how a batch is rounded depends on its size, and what a seed gives must not depend on other seeds.
+        weights = pretrain(circuit, task, [seed], settings, progress=beside_others)[0]
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = cache / f"{os.getpid()}.part.npz"
         arrays: dict[str, Any] = {f"forward/{name}": w for name, w in weights.forward.items()}

@@ -17,7 +17,6 @@ Output
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,10 +30,9 @@ from typing import Any
 import h5py
 import numpy as np
 from matplotlib.colors import LogNorm
-from rich.console import Console
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, sweep, theory
+from bioplastic import plots, reach, recording, script, sweep, theory
 from bioplastic.circuit import Circuit, Population, Projection
 from bioplastic.recording import Labelled, Variable
 
@@ -906,9 +904,9 @@ def finish(out: Path, results: Mapping[str, Result], config: Config) -> None:
     """Make one file of all anchors."""
 
     def fill(file: h5py.File) -> None:
-        script = Path(__file__).read_text(encoding="utf-8")
+        text = Path(__file__).read_text(encoding="utf-8")
         title = "Published results, reproduced"
-        recording.write_provenance(file, title=title, config=asdict(config), script=script)
+        recording.write_provenance(file, title=title, config=asdict(config), script=text)
         write_results(file, results)
 
     recording.write_hdf5(out, fill, schema=SCHEMA)
@@ -928,19 +926,9 @@ def run(config: Config, out: Path) -> Path:
     Path
         `out`.
     """
-    import torch
-
-    torch.set_num_threads(1)
-    console = Console()
-    if out.exists():
-        with h5py.File(out) as file:
-            same = file.attrs.get("schema") == SCHEMA and file.attrs.get("config") == json.dumps(asdict(config))
-        if not same:
-            raise recording.RecordingError(
-                f"{out} is of another configuration: give another --out, or remove the file."
-            )
-        console.print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)
+    if script.is_complete(out, schema=SCHEMA, config=config):
         return out
+    script.ready_machine()
     folder = out.with_name(out.name + ".parts")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -984,7 +972,7 @@ def tolerance(low: float, high: float) -> str:
 
 def show(path: Path) -> None:
     """Print the table and draw the figure."""
-    console = Console()
+    console = script.console()
     results = read_results(path)
     for result in results.values():
         table = Table(title=f"{result.title} ({result.source})", title_justify="left")
@@ -1141,23 +1129,15 @@ def draw_dendrite(axes: Any, c: Curves, when: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="anchors",
+        settings={"": Config(), "quick": QUICK},
+        sizes={"quick": "fewer seeds and repetitions, under a minute"},
+        work=lambda config, out, jobs: show(run(config, out)),
+        parallel=False,
     )
-    parser.add_argument("--quick", action="store_true", help="fewer seeds and repetitions, under a minute")
-    parser.add_argument("--out", type=Path, help="HDF5 file (default data/runs/anchors[-quick].h5)")
-    options = parser.parse_args(argv)
-    config, name = (QUICK, "anchors-quick") if options.quick else (Config(), "anchors")
-    out = options.out or Path("data", "runs", f"{name}.h5")
-    try:
-        show(run(config, out))
-    except recording.RecordingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"Interrupted. What is done is kept beside {out}; the same command goes on from there.", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -18,11 +18,10 @@ Output
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -31,10 +30,9 @@ from typing import Any
 import numpy as np
 from bioplastic_models import chain
 from brian2 import second
-from rich.console import Console
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, spiking, sweep
+from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
@@ -244,8 +242,8 @@ class Bench:
         for k, (kind, rule) in enumerate(rules.items()):
             progress((k + 1) / (len(rules) + 1))
             decays = any(x.decays for x in everyone if type(x.rule) is kind)
-            size = len(self.task.stimuli), len(self.task.outcomes), max(2**15, 2 ** int(np.ceil(np.log2(steps + 2))))
-            self.models[kind] = spiking.model(spiking.ModelSpec(self.circuit, rule, *size, restoring=decays), self.task)
+            spec = spiking.ModelSpec.roomy(self.circuit, rule, self.task, steps, restoring=decays)
+            self.models[kind] = spiking.model(spec, self.task)
         progress(1)
 
     def schedule(self, event_fraction: float, seed: int) -> Schedule:
@@ -360,21 +358,18 @@ class Bench:
         distance = partial(reach.relative_change, self.circuit, start=start)
         real, sham, sham2 = rows
         learner = condition.learner
-        return recording.Run(
+        run = script.describe(
+            schedule,
+            learner.timing,
             arm="learning",
             learner=learner.name,
             event_fraction=condition.event_fraction,
-            replay="off",
             seed=condition.seed,
             learning_rate=learner.rule.eta,
-            role="result",
-            event_time=np.arange(len(schedule)) * float(learner.timing.event),
-            event_kind=schedule.kind,
-            event_occurrence=schedule.occurrence,
-            event_salience=schedule.salience,
-            event_replayed=np.zeros(len(schedule), bool),
-            event_stimulus=schedule.stimulus,
             output_error=np.square(prediction - self.task.outcomes[schedule.outcome]).sum(1),
+        )
+        return replace(
+            run,
             snapshot_occurrence=np.array(self.config.occurrences),
             change=np.array([distance(a, b) for a, b in zip(real, sham, strict=True)]),
             change_floor=np.array([distance(a, b) for a, b in zip(sham2, sham, strict=True)]),
@@ -442,24 +437,11 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figures lie beside it.
     """
-    console = Console()
     bench = Bench(config)
-    experiment = recording.Experiment.open(
-        out,
-        title="How a change cascades upstream, occurrence by occurrence, for every rule",
-        seed=config.seeds[0],
-        config=asdict(config),
-        circuit=bench.circuit.to_json(),
-        script=Path(__file__).read_text(encoding="utf-8"),
-    )
-    if experiment.complete:
-        console.print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)
+    title = "How a change cascades upstream, occurrence by occurrence, for every rule"
+    experiment = script.begin(out, title=title, config=config, circuit=bench.circuit.to_json(), script=Path(__file__))
+    if experiment is None:
         return out
-    import torch
-
-    torch.set_num_threads(1)  # lives run beside it
-    if spiking.compiler() is None:
-        console.print(spiking.NO_COMPILER, soft_wrap=True)
     everyone = learners(config)
     # The longest lives first, so that no process is left alone with one at the end.
     conditions = [Condition(x, f, s) for f in sorted(config.event_fractions) for x in everyone for s in config.seeds]
@@ -500,7 +482,7 @@ def show(path: Path) -> None:
     """Print the tables and draw the figures."""
     done = recording.read(path)
     summary = done.summary
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = script.console()
     variables = {name: summary.variable(name).values for name in summary.variables}
     last = done.runs[done.find(role="result")[0]].measured("snapshot_occurrence")[-1]
     n_seeds = f"{len(summary.seed)} seed{'s' * (len(summary.seed) > 1)}"
@@ -543,34 +525,14 @@ def show(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="cascade",
+        settings={"": Config(), "quick": QUICK},
+        sizes={"quick": "one fraction, two seeds, four occurrences, a minute"},
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
     )
-    parser.add_argument("--quick", action="store_true", help="one fraction, two seeds, four occurrences, a minute")
-    parser.add_argument("--hops", type=int, help=f"length of the chain (default {chain.N_HOPS})")
-    parser.add_argument("--seeds", type=int, help="number of seeds")
-    parser.add_argument("--out", type=Path, help="HDF5 file (default data/runs/cascade[-quick].h5)")
-    parser.add_argument("--jobs", type=int, default=2, help="lives to simulate at once (default 2)")
-    options = parser.parse_args(argv)
-    config, name = (QUICK, "cascade-quick") if options.quick else (Config(), "cascade")
-    for option, low in (("hops", 2), ("seeds", 1), ("jobs", 1)):
-        given = getattr(options, option)
-        if given is not None and given < low:
-            parser.error(f"--{option} {given}: give {low} or more.")
-    if options.hops is not None:
-        config = replace(config, n_hops=options.hops)
-    if options.seeds is not None:
-        config = replace(config, seeds=tuple(range(options.seeds)))
-    out = options.out or Path("data", "runs", f"{name}.h5")
-    try:
-        show(run(config, out, jobs=options.jobs))
-    except recording.RecordingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"Interrupted. What is done is kept beside {out}; the same command goes on from there.", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ Output
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import threading
@@ -36,10 +35,9 @@ from bioplastic_models import chain
 from brian2 import ms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, spiking, sweep
+from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Kind, Schedule, Timing, probes
@@ -366,15 +364,9 @@ class Bench:
         for k, (n_hops, learner) in enumerate(kinds):
             longest = max(c.n_events // c.n_looks * timing(c, n_hops).event for c in self.variants())
             probing = len(self.task.stimuli) * looking(self.config, n_hops).event
-            n_steps = 2 ** int(np.ceil(np.log2(float(max(longest, probing) / Timing().resolution) + 2)))
-            spec = spiking.ModelSpec(
-                self.circuits[n_hops],
-                learner.rule(self.config, 0.0),
-                len(self.task.stimuli),
-                len(self.task.outcomes),
-                n_steps,
-                n_snapshots=0,
-            )
+            n_steps = float(max(longest, probing) / Timing().resolution)
+            rule = learner.rule(self.config, 0.0)
+            spec = spiking.ModelSpec.roomy(self.circuits[n_hops], rule, self.task, n_steps, n_snapshots=0)
             self.models[n_hops, learner.learns_feedback] = spiking.model(spec, self.task)
             progress((k + 1) / len(kinds))
 
@@ -605,9 +597,9 @@ class Store:
         config = self.config
 
         def fill(file: h5py.File) -> None:
-            script = Path(__file__).read_text(encoding="utf-8")
+            text = Path(__file__).read_text(encoding="utf-8")
             title = "The digits learned from random weights"
-            recording.write_provenance(file, title=title, config=asdict(config), script=script)
+            recording.write_provenance(file, title=title, config=asdict(config), script=text)
             file.attrs["seed"] = config.seeds[0]
             file.attrs["circuit"] = json.dumps([json.loads(c.to_json()) for c in bench.circuits.values()])
             recording.write_labelled(file.create_group("summary"), ROWS, summarise(config, self.runs))
@@ -704,16 +696,9 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figure lies beside it.
     """
-    console = Console()
-    if out.exists():
-        check_same(out, config)
-        console.print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)
+    if script.is_complete(out, schema=SCHEMA, config=config):
         return out
-    import torch
-
-    torch.set_num_threads(1)  # lives run beside it
-    if spiking.compiler() is None:
-        console.print(spiking.NO_COMPILER, soft_wrap=True)
+    script.ready_machine()
     store, bench = Store(out, config), Bench(config)
     everything: list[Condition] = []
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor, ThreadPoolExecutor(1) as beside:
@@ -773,18 +758,6 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             raise
     store.finish(everything, bench)
     return out
-
-
-def check_same(out: Path, config: Config) -> None:
-    """Raise `RecordingError` unless the file is this experiment, whole."""
-    try:
-        with h5py.File(out) as file:
-            same = file.attrs.get("schema") == SCHEMA and file.attrs.get("config") == json.dumps(asdict(config))
-            same = same and bool(file.attrs.get("complete"))
-    except OSError as error:
-        raise recording.RecordingError(f"{out} cannot be read ({error}): give another --out, or remove it.") from error
-    if not same:
-        raise recording.RecordingError(f"{out} is of another configuration: give another --out, or remove the file.")
 
 
 # ------------------------------------------------------------------------------------------ table and figure
@@ -916,7 +889,7 @@ def show(path: Path) -> None:
         rates = recording.read_labelled(file["learning_rate_sweep"], SWEEP_ROWS)
         varied_too = "variations" in file
         others = recording.read_labelled(file["variations"], VARIATION_ROWS) if varied_too else None
-    console = Console()
+    console = script.console()
     chains, learner = summary["chain"], list(summary["learner"])
     final = summary["accuracy"][..., -1]
     n_seeds = len(summary["seed"])
@@ -967,37 +940,17 @@ def show(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="learn_digits",
+        settings={"": Config(), "quick": QUICK, "full": FULL},
+        sizes={
+            "quick": "3 hops, one seed, 1000 events, half a minute",
+            "full": "ten seeds, more rates, other settings, 2 hours",
+        },
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
     )
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="3 hops, one seed, 1000 events, half a minute")
-    size.add_argument("--full", action="store_true", help="ten seeds, more rates, other settings, 2 hours")
-    parser.add_argument("--seeds", type=int, help="number of seeds")
-    parser.add_argument("--out", type=Path, help="HDF5 file (default data/runs/learn_digits[-quick|-full].h5)")
-    parser.add_argument("--jobs", type=int, default=2, help="lives to simulate at once (default 2)")
-    options = parser.parse_args(argv)
-    config, name = Config(), "learn_digits"
-    if options.quick:
-        config, name = QUICK, f"{name}-quick"
-    elif options.full:
-        config, name = FULL, f"{name}-full"
-    for option in ("seeds", "jobs"):
-        given = getattr(options, option)
-        if given is not None and given < 1:
-            parser.error(f"--{option} {given}: give 1 or more.")
-    if options.seeds is not None:
-        config = replace(config, seeds=tuple(range(options.seeds)))
-    out = options.out or Path("data", "runs", f"{name}.h5")
-    try:
-        show(run(config, out, jobs=options.jobs))
-    except recording.RecordingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"Interrupted. What is done is kept beside {out}; the same command goes on from there.", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

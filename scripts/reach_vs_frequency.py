@@ -15,12 +15,11 @@ Output
 
 from __future__ import annotations
 
-import argparse
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -28,10 +27,9 @@ from typing import Any
 
 import numpy as np
 from bioplastic_models import chain
-from rich.console import Console
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, spiking, sweep
+from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Schedule, Timing, probes, random_life
 from bioplastic.rules.backprop import Backprop
@@ -228,13 +226,8 @@ class Bench:
         steps = max(longest, self.config.n_events) * max(
             float(x.timing.event / x.timing.resolution) for x in learners(self.config)
         )
-        capacity = max(2**17, 2 ** int(np.ceil(np.log2(steps + 2))))  # few sizes, so that few models are compiled
-        return spiking.model(
-            spiking.ModelSpec(
-                self.circuit, chain.screened(), len(self.task.stimuli), len(self.task.outcomes), capacity
-            ),
-            self.task,
-        )
+        spec = spiking.ModelSpec.roomy(self.circuit, chain.screened(), self.task, steps)
+        return spiking.model(spec, self.task)
 
     def n_events(self, arm: str, event_fraction: float) -> int:
         """Length of a life."""
@@ -345,21 +338,15 @@ class Bench:
 
     def describe(self, condition: Condition, schedule: Schedule, output_error: np.ndarray) -> recording.Run:
         """Return a run with its condition and events, to be filled with measures."""
-        event = float(condition.learner.timing.event)
-        return recording.Run(
+        return script.describe(
+            schedule,
+            condition.learner.timing,
             arm=condition.arm,
             learner=condition.learner.name,
             event_fraction=condition.event_fraction,
-            replay="off",
             seed=condition.seed,
-            learning_rate=condition.eta if condition.arm == "learning" else float("nan"),
+            learning_rate=condition.eta,
             role=condition.role,
-            event_time=np.arange(len(schedule)) * event,
-            event_kind=schedule.kind,
-            event_occurrence=schedule.occurrence,
-            event_salience=schedule.salience,
-            event_replayed=np.zeros(len(schedule), bool),
-            event_stimulus=schedule.stimulus,
             output_error=output_error,
         )
 
@@ -633,24 +620,11 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figure lies beside it.
     """
-    console = Console()
     bench = Bench(config)
-    experiment = recording.Experiment.open(
-        out,
-        title="How many hops upstream a rare event reaches, per event frequency",
-        seed=config.seeds[0],
-        config=asdict(config),
-        circuit=bench.circuit.to_json(),
-        script=Path(__file__).read_text(encoding="utf-8"),
-    )
-    if experiment.complete:
-        console.print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)
+    title = "How many hops upstream a rare event reaches, per event frequency"
+    experiment = script.begin(out, title=title, config=config, circuit=bench.circuit.to_json(), script=Path(__file__))
+    if experiment is None:
         return out
-    import torch
-
-    torch.set_num_threads(1)  # lives run beside it
-    if spiking.compiler() is None:
-        console.print(spiking.NO_COMPILER, soft_wrap=True)
     everyone = learners(config)
     in_spikes, in_twin = [x for x in everyone if x.spikes], [x for x in everyone if not x.spikes]
     n_steps = {
@@ -745,7 +719,7 @@ def show(path: Path) -> None:
             low, high = reach.interval(reached)
             cells = [f"{m:.2g} [{a:.2g}, {b:.2g}]" for m, a, b in zip(reached.mean(-1), low, high, strict=True)]
             table.add_row(name if arm == "frozen" else "", arm or "accuracy on the rare digit", *cells)
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = script.console()
     console.print(table)
     norm = summary.variable("gradient_norm").values.mean(0)
     fall = norm.max() / norm.min()
@@ -759,40 +733,14 @@ def show(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="reach_vs_frequency",
+        settings={"": Config(), "quick": QUICK, "full": FULL},
+        sizes={"quick": "two fractions, two seeds, a minute", "full": "five fractions, ten seeds, an hour"},
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
     )
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="two fractions, two seeds, a minute")
-    size.add_argument("--full", action="store_true", help="five fractions, ten seeds, an hour")
-    parser.add_argument("--hops", type=int, help=f"length of the chain (default {chain.N_HOPS})")
-    parser.add_argument("--seeds", type=int, help="number of seeds")
-    parser.add_argument("--out", type=Path, help="HDF5 file (default data/runs/reach_vs_frequency[-quick|-full].h5)")
-    parser.add_argument("--jobs", type=int, default=2, help="lives to simulate at once (default 2)")
-    options = parser.parse_args(argv)
-    config, name = Config(), "reach_vs_frequency"
-    if options.quick:
-        config, name = QUICK, f"{name}-quick"
-    elif options.full:
-        config, name = FULL, f"{name}-full"
-    for option, low in (("hops", 2), ("seeds", 1), ("jobs", 1)):
-        given = getattr(options, option)
-        if given is not None and given < low:
-            parser.error(f"--{option} {given}: give {low} or more.")
-    if options.hops is not None:
-        config = replace(config, n_hops=options.hops)
-    if options.seeds is not None:
-        config = replace(config, seeds=tuple(range(options.seeds)))
-    out = options.out or Path("data", "runs", f"{name}.h5")
-    try:
-        show(run(config, out, jobs=options.jobs))
-    except recording.RecordingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"Interrupted. What is done is kept beside {out}; the same command goes on from there.", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,18 +20,16 @@ its integrator beyond the sham run, measured once per network with no leak and a
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from bioplastic_models import chain
-from brian2 import second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -40,7 +38,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import isotonic_regression, minimize_scalar
 
-from bioplastic import plots, reach, recording, spiking, sweep, theory
+from bioplastic import plots, reach, recording, script, spiking, sweep, theory
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.comparison import Estimate, estimate
@@ -199,28 +197,19 @@ class Bench:
         self.weights = dict(zip(self.config.seeds, found, strict=True))
         longest = max(self.n_events(c) for arm in ("frozen", "learning") for c in conditions(self.config, arm))
         steps = longest * float(self.timing.event / self.timing.resolution)
-        capacity = max(2**17, 2 ** int(np.ceil(np.log2(steps + 2))))  # few sizes, so that few models are compiled
-        spec = spiking.ModelSpec(
-            self.circuit, chain.screened(), len(self.task.stimuli), len(self.task.outcomes), capacity
-        )
+        spec = spiking.ModelSpec.roomy(self.circuit, chain.screened(), self.task, steps)
         self.model = spiking.model(spec, self.task)
 
     def describe(self, setting: Setting, fraction: float, seed: int, life: Schedule) -> recording.Run:
         """Return a run with its condition and events, to be filled with measures."""
-        return recording.Run(
+        return script.describe(
+            life,
+            self.timing,
             arm=setting.arm,
             learner=setting.name,
             event_fraction=fraction,
-            replay="off",
             seed=seed,
-            learning_rate=setting.eta if setting.arm == "learning" else float("nan"),
-            role="result",
-            event_time=np.arange(len(life)) * float(self.timing.event / second),
-            event_kind=life.kind,
-            event_occurrence=life.occurrence,
-            event_salience=life.salience,
-            event_replayed=np.zeros(len(life), bool),
-            event_stimulus=life.stimulus,
+            learning_rate=setting.eta,
             output_error=np.full(len(life), np.nan),
         )
 
@@ -354,24 +343,11 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figure lies beside it.
     """
-    console = Console()
     bench = Bench(config)
-    experiment = recording.Experiment.open(
-        out,
-        title="Closed forms beside the reach and the change that are measured",
-        seed=config.seeds[0],
-        config=asdict(config),
-        circuit=bench.circuit.to_json(),
-        script=Path(__file__).read_text(encoding="utf-8"),
-    )
-    if experiment.complete:
-        console.print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)
+    title = "Closed forms beside the reach and the change that are measured"
+    experiment = script.begin(out, title=title, config=config, circuit=bench.circuit.to_json(), script=Path(__file__))
+    if experiment is None:
         return out
-    import torch
-
-    torch.set_num_threads(1)  # lives run beside it
-    if spiking.compiler() is None:
-        console.print(spiking.NO_COMPILER, soft_wrap=True)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
         row = bar.add_task("pretraining, compiling", total=1)
         bench.prepare()
@@ -1106,7 +1082,7 @@ def show(path: Path) -> None:
     """Print the tables and draw the figure."""
     done = recording.read(path)
     config = as_config(done.attrs.config)
-    console = Console()
+    console = script.console()
     frozen = frozen_results(done, config)
     learned = learning_results(done, config, frozen.cells)
     print_frozen(console, config, frozen)
@@ -1118,34 +1094,14 @@ def show(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="theory",
+        settings={"": Config(), "quick": QUICK},
+        sizes={"quick": "few conditions, two seeds, 45 seconds"},
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
     )
-    parser.add_argument("--quick", action="store_true", help="few conditions, two seeds, 45 seconds")
-    parser.add_argument("--hops", type=int, help=f"length of the chain (default {chain.N_HOPS})")
-    parser.add_argument("--seeds", type=int, help="number of seeds")
-    parser.add_argument("--out", type=Path, help="HDF5 file (default data/runs/theory[-quick].h5)")
-    parser.add_argument("--jobs", type=int, default=2, help="lives to simulate at once (default 2)")
-    options = parser.parse_args(argv)
-    config, name = (QUICK, "theory-quick") if options.quick else (Config(), "theory")
-    for option, low in (("hops", 2), ("seeds", 1), ("jobs", 1)):
-        given = getattr(options, option)
-        if given is not None and given < low:
-            parser.error(f"--{option} {given}: give {low} or more.")
-    if options.hops is not None:
-        config = replace(config, n_hops=options.hops)
-    if options.seeds is not None:
-        config = replace(config, seeds=tuple(range(options.seeds)))
-    out = options.out or Path("data", "runs", f"{name}.h5")
-    try:
-        show(run(config, out, jobs=options.jobs))
-    except recording.RecordingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"Interrupted. What is done is kept beside {out}; the same command goes on from there.", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

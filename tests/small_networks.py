@@ -319,3 +319,14 @@ def first_difference(here: np.ndarray, there: np.ndarray) -> float:
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sum(a * b) / np.sqrt(np.sum(a**2) * np.sum(b**2)))
+
+
+def orthogonal(circuit: Circuit, seed: int = 0) -> Weights:
+    """Weights that pass activity and errors on at about the same size."""
+    rng = np.random.default_rng(seed)
+    forward, bias = {}, {}
+    for p in circuit.projections:
+        post, pre = circuit.shape(p)
+        q = np.linalg.qr(rng.standard_normal((max(post, pre), max(post, pre))))[0][:post, :pre]
+        forward[p.name], bias[p.target] = 2 * q, -q.sum(1)
+    return Weights(forward, bias)

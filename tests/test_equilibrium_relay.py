@@ -14,6 +14,7 @@ from small_networks import (
     chain,
     first_difference,
     graph,
+    orthogonal,
     outside,
     random_weights,
     setting,
@@ -206,17 +207,6 @@ def test_agreeing_feedback_needs_an_acyclic_circuit():
     weights = Weights({p.name: np.ones((1, 1)) for p in circuit.projections}, {"h": np.zeros(1), "y": np.zeros(1)})
     with pytest.raises(CircuitError, match="form a cycle where none is allowed"):
         agreeing_feedback(circuit, weights, np.ones((2, 1)))
-
-
-def orthogonal(circuit: Circuit, seed: int = 0) -> Weights:
-    """Weights that pass activity on at about the same size."""
-    rng = np.random.default_rng(seed)
-    forward, bias = {}, {}
-    for p in circuit.projections:
-        post, pre = circuit.shape(p)
-        q = np.linalg.qr(rng.standard_normal((max(post, pre), max(post, pre))))[0][:post, :pre]
-        forward[p.name], bias[p.target] = 2 * q, -q.sum(1)
-    return Weights(forward, bias)
 
 
 REST = chain("sabo", size=24)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # other.
 ORDER = (
     *("units", "circuit", "cells", "rules", "tasks", "events", "hippocampus", "recording"),
-    *("spiking", "twin", "audit", "reach", "theory", "sweep", "comparison", "plots", "cli"),
+    *("spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots", "cli"),
 )
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
 # Analysis works on recordings and must run where neither simulator is.

@@ -21,6 +21,7 @@ from brian2 import (
     network_operation,
     second,
 )
+from small_networks import orthogonal
 
 from bioplastic import spiking
 from bioplastic.cells import CellParameters, phi
@@ -66,17 +67,6 @@ def chain(n_hops: int, size: int = 16) -> Circuit:
     return Circuit(populations, tuple(Projection(a, b) for a, b in pairwise(names)))
 
 
-def orthogonal(circuit: Circuit, seed: int = 0) -> Weights:
-    """Weights that pass activity and errors on at about the same size."""
-    rng = np.random.default_rng(seed)
-    forward, bias = {}, {}
-    for p in circuit.projections:
-        post, pre = circuit.shape(p)
-        q = np.linalg.qr(rng.standard_normal((max(post, pre), max(post, pre))))[0][:post, :pre]
-        forward[p.name], bias[p.target] = 2 * q, -q.sum(1)
-    return Weights(forward, bias)
-
-
 CHAIN = chain(4)
 WEIGHTS = orthogonal(CHAIN)
 SPEC = ModelSpec(
@@ -120,7 +110,9 @@ def assert_same(one: Lived, other: Lived) -> None:
 def compiled(cache_dir) -> Model:
     """The one model that all tests of compiled lives share; 20 s the first time."""
     if spiking.compiler() is None:
-        pytest.skip("no C++ compiler")
+        pytest.skip(
+            "compiled lives cannot be tested: no C++ compiler with make was found (the README says how to install one)"
+        )
     return model(SPEC, TASK, compiled=True)
 
 

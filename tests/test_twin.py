@@ -647,3 +647,18 @@ def test_cache_hit_does_not_train_again(tmp_path, monkeypatch):
 def test_a_seed_given_twice_comes_back_twice(tmp_path):
     first, second = twin.pretrained(chain(3), TASK, [0, 0], QUICK, cache=tmp_path)
     assert_same(first, second)
+
+
+def test_what_a_seed_gives_does_not_depend_on_the_others_to_the_bit(tmp_path):
+    circuit = chain(3)
+    (alone,) = twin.pretrained(circuit, TASK, [1], QUICK, cache=tmp_path / "alone")
+    _, beside, _ = twin.pretrained(circuit, TASK, [0, 1, 2], QUICK, cache=tmp_path / "beside")
+    assert_same(alone, beside)
+
+
+def test_progress_of_pretraining_runs_once_over_all_seeds(tmp_path):
+    seen = []
+    twin.pretrained(chain(3), TASK, [0, 1], QUICK, cache=tmp_path, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[len(seen) // 2 - 1] == pytest.approx(0.5)
+    assert seen[-1] == 1

@@ -1,0 +1,221 @@
+"""What every experiment script does the same: its command line, its beginning, and the description of a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from rich.console import Console
+
+from bioplastic import recording, spiking
+from bioplastic.events import Schedule, Timing, lay_out
+
+NO_TERMINAL_WIDTH = 110
+"""Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
+
+
+def console() -> Console:
+    """Return the console that scripts print on."""
+    return Console(width=None if sys.stdout.isatty() else NO_TERMINAL_WIDTH)
+
+
+def command_line(
+    argv: Sequence[str] | None,
+    *,
+    doc: str | None,
+    name: str,
+    settings: Mapping[str, Any],
+    sizes: Mapping[str, str],
+    work: Callable[[Any, Path, int], None],
+    parallel: bool = True,
+) -> int:
+    """Read a script's command line and do its work.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        The arguments; those of the process if None.
+    doc : str
+        Docstring of the script.
+    name : str
+        Of the recording: ``data/runs/<name>[-<size>].h5``.
+    settings : mapping of str to dataclass
+        Settings by size; those of ``""`` are the default, the others have an option of their own. ``--seeds`` and
+        ``--hops`` are there if the settings have `seeds` and `n_hops`.
+    sizes : mapping of str to str
+        Help for each of these options.
+    work : callable
+        Given the settings, the path of the recording and the number of jobs.
+    parallel : bool, optional
+        Whether there is an option ``--jobs``.
+
+    Returns
+    -------
+    int
+        Exit status: 0; 2 for bad input or output, with the reason on stderr; 130 when interrupted.
+    """
+    default = settings[""]
+    known = {field.name for field in fields(default)}
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.set_defaults(size="")
+    if sizes:
+        size = parser.add_mutually_exclusive_group()
+        for option, text in sizes.items():
+            size.add_argument(f"--{option}", action="store_const", const=option, dest="size", default="", help=text)
+    lowest = {}
+    if "n_hops" in known:
+        lowest["hops"] = 2
+        parser.add_argument("--hops", type=int, help=f"length of the chain (default {default.n_hops})")
+    if "seeds" in known:
+        lowest["seeds"] = 1
+        parser.add_argument("--seeds", type=int, help="number of seeds")
+    if parallel:
+        lowest["jobs"] = 1
+        parser.add_argument("--jobs", type=int, default=2, help="lives to simulate at once (default 2)")
+    suffix = f"[{'|'.join(f'-{option}' for option in sizes)}]" if sizes else ""
+    parser.add_argument("--out", type=Path, help=f"HDF5 file (default data/runs/{name}{suffix}.h5)")
+    options = parser.parse_args(argv)
+    given = {option: getattr(options, option) for option in lowest}
+    for option, low in lowest.items():
+        if given[option] is not None and given[option] < low:
+            parser.error(f"--{option} {given[option]}: give {low} or more.")
+    config = settings[options.size]
+    if given.get("hops") is not None:
+        config = replace(config, n_hops=given["hops"])
+    if given.get("seeds") is not None:
+        config = replace(config, seeds=tuple(range(given["seeds"])))
+    out = options.out or Path("data", "runs", f"{name}{'-' * bool(options.size)}{options.size}.h5")
+    try:
+        work(config, out, given.get("jobs", 1))
+    except recording.RecordingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"Interrupted. What is done is kept beside {out}; the same command goes on from there.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def begin(out: Path, *, title: str, config: Any, circuit: str, script: Path) -> recording.Experiment | None:
+    """Begin an experiment, or go on with it.
+
+    Parameters
+    ----------
+    out : Path
+        The HDF5 file.
+    title : str
+    config : dataclass
+        With `seeds`.
+    circuit : str
+        JSON.
+    script : Path
+
+    Returns
+    -------
+    Experiment or None
+        None if it is complete, which is said.
+    """
+    text = script.read_text(encoding="utf-8")
+    experiment = recording.Experiment.open(
+        out, title=title, seed=config.seeds[0], config=asdict(config), circuit=circuit, script=text
+    )
+    if experiment.complete:
+        say_complete(out)
+        return None
+    ready_machine()
+    return experiment
+
+
+def is_complete(out: Path, *, schema: str, config: Any) -> bool:
+    """Whether a recording that is no `Experiment` is there, whole and by these settings; says so if it is.
+
+    Parameters
+    ----------
+    out : Path
+        The HDF5 file.
+    schema : str
+        Name of its schema.
+    config : dataclass
+
+    Raises
+    ------
+    RecordingError
+        The file is something else.
+    """
+    if not out.exists():
+        return False
+    try:
+        with h5py.File(out) as file:
+            same = file.attrs.get("schema") == schema and file.attrs.get("config") == json.dumps(asdict(config))
+            same = same and bool(file.attrs.get("complete"))
+    except OSError as error:
+        raise recording.RecordingError(f"{out} cannot be read ({error}): give another --out, or remove it.") from error
+    if not same:
+        raise recording.RecordingError(f"{out} is of another configuration: give another --out, or remove the file.")
+    say_complete(out)
+    return True
+
+
+def say_complete(out: Path) -> None:
+    """Say that there is nothing left to run."""
+    console().print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)
+
+
+def ready_machine() -> None:
+    """Leave the other cores to the lives that run beside torch, and say if lives cannot be compiled."""
+    import torch
+
+    torch.set_num_threads(1)
+    if spiking.compiler() is None:
+        console().print(spiking.NO_COMPILER, soft_wrap=True)
+
+
+def describe(
+    schedule: Schedule,
+    timing: Timing,
+    *,
+    arm: str,
+    learner: str,
+    event_fraction: float,
+    seed: int,
+    learning_rate: float,
+    output_error: np.ndarray,
+    role: str = "result",
+) -> recording.Run:
+    """Return a run with its condition and events, to be filled with measures.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    timing : Timing
+    arm, learner, event_fraction, seed, role
+        As in `bioplastic.recording.Run`; nothing is replayed.
+    learning_rate : float
+        Left out of a run in the frozen arm.
+    output_error : array, shape (n_events,)
+    """
+    return recording.Run(
+        arm=arm,
+        learner=learner,
+        event_fraction=event_fraction,
+        replay="off",
+        seed=seed,
+        learning_rate=learning_rate if arm == "learning" else float("nan"),
+        role=role,
+        event_time=lay_out(schedule, timing).onset * float(timing.resolution),
+        event_kind=schedule.kind,
+        event_occurrence=schedule.occurrence,
+        event_salience=schedule.salience,
+        event_replayed=np.zeros(len(schedule), bool),
+        event_stimulus=schedule.stimulus,
+        output_error=output_error,
+    )
