@@ -197,11 +197,13 @@ def describe(
     ----------
     schedule : Schedule
     timing : Timing
-    arm, learner, event_fraction, seed, role
+    arm, learner, event_fraction, seed
         As in `bioplastic.recording.Run`; nothing is replayed.
     learning_rate : float
         Left out of a run in the frozen arm.
     output_error : array, shape (n_events,)
+    role
+        As in `bioplastic.recording.Run`.
     """
     return recording.Run(
         arm=arm,
