@@ -24,12 +24,14 @@ class ScheduleError(ValueError):
 
 
 class Kind(IntEnum):
-    """What an event is for."""
+    """What an event is for; a replay is an event that comes back from memory, background or rare."""
 
     BACKGROUND = 0
     RARE = 1
     PROBE = 2
     REST = 3
+    REPLAY = 4
+    RARE_REPLAY = 5
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,21 @@ class Timing:
     resolution: Quantity = field(default_factory=lambda: 10 * ms)
 
     def __post_init__(self) -> None:
-        step = quantity("resolution", self.resolution, ms, low=1)
+        quantity("resolution", self.resolution, ms, low=1)
         for name in ("lead", "outcome", "gap"):
-            length = quantity(name, getattr(self, name), ms, low=step)
-            if abs(length / step - round(length / step)) > 1e-9:
-                raise ScheduleError(f"{name} = {length:g} ms is no multiple of resolution = {step:g} ms.")
+            self.count(name, getattr(self, name))
+
+    def count(self, name: str, length: Quantity) -> int:
+        """Return a length of time in units of the resolution; `name` is what errors call it."""
+        step = quantity("resolution", self.resolution, ms)
+        given = quantity(name, length, ms, low=step)
+        if abs(given / step - round(given / step)) > 1e-9:
+            raise ScheduleError(f"{name} = {given:g} ms is no multiple of resolution = {step:g} ms.")
+        return round(given / step)
 
     def steps(self, name: str) -> int:
         """Length of the phase called `name`, in units of the resolution."""
-        return round(float(getattr(self, name) / self.resolution))
+        return self.count(name, getattr(self, name))
 
     @property
     def event(self) -> Quantity:
@@ -147,8 +155,18 @@ class Schedule:
         return self.kind == Kind.RARE
 
     @property
+    def resting(self) -> np.ndarray:
+        """True where nothing is shown, shape (n_events,)."""
+        return self.kind == Kind.REST
+
+    @property
+    def replayed(self) -> np.ndarray:
+        """True where the event comes back from memory, shape (n_events,); a replay is no occurrence."""
+        return (self.kind == Kind.REPLAY) | (self.kind == Kind.RARE_REPLAY)
+
+    @property
     def occurrence(self) -> np.ndarray:
-        """The how-manieth rare event each is, from 1; 0 for all others."""
+        """The how-manieth rare event each is, from 1; 0 for all others, replays included."""
         return np.where(self.rare, np.cumsum(self.rare), 0)
 
     @property
@@ -172,8 +190,42 @@ class Schedule:
         return Schedule(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def sham(self) -> Schedule:
-        """Same stimuli, but the rare event's outcome is the one that the network itself predicts."""
-        return replace(self, outcome=np.where(self.rare, OWN_PREDICTION, self.outcome))
+        """Same stimuli, but the rare event's outcome, also in replay, is the one that the network itself predicts.
+
+        Where nothing happens, as in the replay of a stimulus alone, nothing happens in the sham either.
+        """
+        rare = self.rare | (self.kind == Kind.RARE_REPLAY)
+        return replace(self, outcome=np.where(rare & (self.outcome != NO_OUTCOME), OWN_PREDICTION, self.outcome))
+
+    def with_rest_after(self, which: np.ndarray, length: Quantity, timing: Timing) -> Schedule:
+        """Put a rest after chosen events.
+
+        Parameters
+        ----------
+        which : array of bool, shape (n_events,)
+            After which events.
+        length : Quantity
+            Of each rest, a multiple of the timing's resolution.
+        timing : Timing
+
+        Raises
+        ------
+        ScheduleError, UnitError
+            `which` has another shape, or the length is too short, in the wrong unit or no multiple of the resolution.
+        """
+        rest = Schedule.of([Event(kind=Kind.REST, rest=timing.count("length", length))])
+        which = np.asarray(which)
+        if which.dtype != bool or which.shape != (len(self),):
+            raise ScheduleError(
+                f"which is an array of {which.dtype} of shape {which.shape}; give one bool for each of the {len(self)} "
+                "events."
+            )
+        place = np.flatnonzero(which) + 1
+        return Schedule(*(np.insert(getattr(self, f.name), place, getattr(rest, f.name)[0]) for f in fields(self)))
+
+    def with_night(self, length: Quantity, timing: Timing) -> Schedule:
+        """Put a long rest at the end; `length` and `timing` as in `with_rest_after`."""
+        return self.with_rest_after(np.arange(len(self)) == len(self) - 1, length, timing)
 
 
 def random_life(
@@ -247,6 +299,8 @@ class Timeline:
     onset, decision, look_end, end : arrays of int, shape (n_events,)
         Step at which each event begins, at which its outcome does (for a probe: would), until which its prediction is
         looked at from then on (one step, but for a probe as long as an outcome would stay), and at which it ends.
+    resting : array of bool, shape (n_steps,)
+        True within a rest; the gap after an event is none.
     """
 
     stimulus: np.ndarray
@@ -255,13 +309,23 @@ class Timeline:
     decision: np.ndarray
     look_end: np.ndarray
     end: np.ndarray
+    resting: np.ndarray
 
 
-def lay_out(schedule: Schedule, timing: Timing) -> Timeline:
-    """Lay a schedule out in time; in a probe nothing happens, a rest has nothing but its length."""
+def lay_out(schedule: Schedule, timing: Timing, *, salience_holds: bool = True) -> Timeline:
+    """Lay a schedule out in time; in a probe nothing happens, a rest has nothing but its length.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    timing : Timing
+    salience_holds : bool, optional
+        Whether salience multiplies the time for which an outcome stays; not where the network itself holds it.
+    """
     lead, outcome, gap = (timing.steps(name) for name in ("lead", "outcome", "gap"))
-    held = np.maximum(1, np.round(outcome * schedule.salience).astype(int))
-    rest = schedule.kind == Kind.REST
+    salience = schedule.salience if salience_holds else np.ones(len(schedule))
+    held = np.maximum(1, np.round(outcome * salience).astype(int))
+    rest = schedule.resting
     length = np.where(rest, schedule.rest, lead + held + gap)
     end = np.cumsum(length)
     onset = end - length
@@ -272,4 +336,4 @@ def lay_out(schedule: Schedule, timing: Timing) -> Timeline:
         stimulus[onset[k] : decision[k] + held[k]] = schedule.stimulus[k]
         happens[decision[k] : decision[k] + held[k]] = schedule.outcome[k]
     look_end = decision + np.where(schedule.kind == Kind.PROBE, held, 1)
-    return Timeline(stimulus, happens, onset, decision, look_end, end)
+    return Timeline(stimulus, happens, onset, decision, look_end, end, np.repeat(rest, length))

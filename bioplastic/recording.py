@@ -102,8 +102,8 @@ class Variable:
     flags: tuple[str, ...] = ()
 
 
-EVENT_KINDS = ("background", "rare", "probe", "rest")
-"""Meaning of ``event_kind`` 0, 1, 2, 3."""
+EVENT_KINDS = ("background", "rare", "probe", "rest", "replay", "rare_replay")
+"""Meaning of ``event_kind`` 0, 1, 2 ...; the last is a replay of the rare event, the one before of any other."""
 
 _CONDITION = ("learner", "event_fraction", "replay", "seed")
 _PER_HOP = (*_CONDITION, "hop")

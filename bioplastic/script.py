@@ -190,6 +190,7 @@ def describe(
     learning_rate: float,
     output_error: np.ndarray,
     role: str = "result",
+    replay: str = "off",
 ) -> recording.Run:
     """Return a run with its condition and events, to be filled with measures.
 
@@ -198,18 +199,18 @@ def describe(
     schedule : Schedule
     timing : Timing
     arm, learner, event_fraction, seed
-        As in `bioplastic.recording.Run`; nothing is replayed.
+        As in `bioplastic.recording.Run`.
     learning_rate : float
         Left out of a run in the frozen arm.
     output_error : array, shape (n_events,)
-    role
+    role, replay
         As in `bioplastic.recording.Run`.
     """
     return recording.Run(
         arm=arm,
         learner=learner,
         event_fraction=event_fraction,
-        replay="off",
+        replay=replay,
         seed=seed,
         learning_rate=learning_rate if arm == "learning" else float("nan"),
         role=role,
@@ -217,7 +218,7 @@ def describe(
         event_kind=schedule.kind,
         event_occurrence=schedule.occurrence,
         event_salience=schedule.salience,
-        event_replayed=np.zeros(len(schedule), bool),
-        event_stimulus=schedule.stimulus,
+        event_replayed=schedule.replayed,
+        event_stimulus=np.where(schedule.resting, -1, schedule.stimulus),
         output_error=output_error,
     )

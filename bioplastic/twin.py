@@ -747,7 +747,7 @@ class TwinLived:
     Attributes
     ----------
     prediction : array, shape (n_events, n_outputs)
-        Before each outcome.
+        Before each outcome; NaN at a rest, which shows nothing.
     error_signal : array, shape (n_events, n_hops)
         Sum of |delta| over the cells at each hop; for Latent Equilibrium its integral over the outcome.
     snapshots : list of Weights
@@ -765,6 +765,8 @@ def live(
     circuit: Circuit, task: Task, lives: Sequence[TwinLife], *, progress: Progress | None = None, device: str = "cpu"
 ) -> list[TwinLived]:
     """Live many lives at once: every step of the loop handles one event of all networks.
+
+    A replay is an event like any other. In a rest nothing is shown and nothing learned, however long it is.
 
     Parameters
     ----------
@@ -798,36 +800,41 @@ def live(
     stimuli = torch.tensor(task.stimuli, device=device)
     outcomes = torch.tensor(task.outcomes, device=device)
     stimulus = torch.tensor(np.stack([life.schedule.stimulus for life in lives]), device=device)
+    resting = torch.tensor(np.stack([life.schedule.resting for life in lives]), device=device)
     outcome = torch.tensor(np.stack([life.schedule.outcome for life in lives]), device=device)
+    outcome = outcome.masked_fill(resting, NO_OUTCOME)
     eta = torch.tensor(np.stack([life.rule.rates(circuit.n_hops) for life in lives]), device=device)
     learns = bool(eta.any())
     hop = {name: int(h) for name, h in circuit.population_hops.items() if np.isfinite(h)}
-    predictions = torch.empty(len(lives), n_events, outcomes.shape[1], dtype=torch.float64, device=device)
+    predictions = torch.full((len(lives), n_events, outcomes.shape[1]), torch.nan, dtype=torch.float64, device=device)
     signals = torch.zeros(len(lives), n_events, circuit.n_hops, dtype=torch.float64, device=device)
     snapshots: list[list[Weights]] = [[] for _ in lives]
     wanted: dict[int, list[int]] = {}
     for k, life in enumerate(lives):
         for event in life.snapshots:
             wanted.setdefault(int(event), []).append(k)
+    checked = False
     for event in range(n_events):
-        state = potentials(circuit, networks, stimuli[stimulus[:, event], None])
-        prediction = torch.cat([phi(state[p.name]) for p in circuit.error_sources], dim=-1)
-        predictions[:, event] = prediction[:, 0]
-        happens = outcome[:, event]
-        known = (happens != NO_OUTCOME) & (happens != OWN_PREDICTION)
-        happening = torch.where(known[:, None, None], outcomes[happens.clamp(min=0), None], prediction)
-        if event == 0:
-            _check_step(circuit, networks, state, happening, rule)
-        inferred = infer(circuit, networks, state, happening, rule)
-        for name, value in inferred.delta.items():
-            signals[:, event, hop[name]] += value.abs().sum((1, 2))
-        if learns:
-            for projection in circuit.projections:
-                if projection.plastic and projection.target in inferred.delta:
-                    step = eta[:, hop[projection.target], None, None] * inferred.delta[projection.target]
-                    networks.forward[projection.name].baddbmm_(step.mT, inferred.rate[projection.source])
+        if not resting[:, event].all():
+            state = potentials(circuit, networks, stimuli[stimulus[:, event], None])
+            prediction = torch.cat([phi(state[p.name]) for p in circuit.error_sources], dim=-1)
+            predictions[:, event] = prediction[:, 0].masked_fill(resting[:, event, None], torch.nan)
+            happens = outcome[:, event]
+            known = (happens != NO_OUTCOME) & (happens != OWN_PREDICTION)
+            happening = torch.where(known[:, None, None], outcomes[happens.clamp(min=0), None], prediction)
+            if not checked:
+                _check_step(circuit, networks, state, happening, rule)
+                checked = True
+            inferred = infer(circuit, networks, state, happening, rule)
             for name, value in inferred.delta.items():
-                networks.bias[name] += eta[:, hop[name], None] * value.sum(1)
+                signals[:, event, hop[name]] += value.abs().sum((1, 2))
+            if learns:
+                for projection in circuit.projections:
+                    if projection.plastic and projection.target in inferred.delta:
+                        step = eta[:, hop[projection.target], None, None] * inferred.delta[projection.target]
+                        networks.forward[projection.name].baddbmm_(step.mT, inferred.rate[projection.source])
+                for name, value in inferred.delta.items():
+                    networks.bias[name] += eta[:, hop[name], None] * value.sum(1)
         for k in wanted.get(event, ()):
             snapshots[k].append(networks.weights(k))
         if progress is not None:

@@ -191,3 +191,99 @@ def test_select_keeps_order_and_columns():
     assert rare.outcome.tolist() == [4, 6]
     assert rare.salience.tolist() == [2.0, 1.0]
     assert rare.occurrence.tolist() == [1, 2]
+
+
+# ------------------------------------------------------------------------------------------ replays and rests
+
+TIMING = Timing(lead=30 * ms, outcome=20 * ms, gap=10 * ms)
+
+
+def test_replays_are_no_occurrences():
+    kinds = [Kind.RARE, Kind.REPLAY, Kind.RARE_REPLAY, Kind.REST, Kind.BACKGROUND, Kind.RARE]
+    life = Schedule.of(Event(1, 2, kind) for kind in kinds)
+    assert life.occurrence.tolist() == [1, 0, 0, 0, 0, 2]
+    assert life.n_occurrences == 2
+    assert life.replayed.tolist() == [False, True, True, False, False, False]
+    assert life.resting.tolist() == [False, False, False, True, False, False]
+
+
+def test_sham_of_replays():
+    own, nothing = OWN_PREDICTION, NO_OUTCOME
+    events = [
+        (2, Kind.RARE),
+        (2, Kind.RARE_REPLAY),
+        (1, Kind.REPLAY),
+        (nothing, Kind.RARE_REPLAY),
+        (1, Kind.BACKGROUND),
+    ]
+    life = Schedule.of(Event(0, outcome, kind) for outcome, kind in events)
+    assert life.sham().outcome.tolist() == [own, own, 1, nothing, 1]
+    assert life.sham().kind.tolist() == life.kind.tolist()
+
+
+def test_replays_are_laid_out_like_events():
+    for replayed, lived in ((Kind.REPLAY, Kind.BACKGROUND), (Kind.RARE_REPLAY, Kind.RARE)):
+        one, other = (lay_out(Schedule.of([Event(3, 1, kind)]), TIMING) for kind in (replayed, lived))
+        for name in ("stimulus", "outcome", "onset", "decision", "look_end", "end", "resting"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_salience_need_not_hold():
+    life = Schedule.of([Event(3, 1, salience=2.0), Event(4, 2, salience=0.1)])
+    held, not_held = lay_out(life, TIMING), lay_out(life, TIMING, salience_holds=False)
+    assert held.end.tolist() == [8, 13]
+    assert not_held.end.tolist() == [6, 12]
+    assert (not_held.outcome == 1).sum() == (not_held.outcome == 2).sum() == 2
+
+
+def test_resting_steps():
+    life = Schedule.of([Event(3, 1), Event(kind=Kind.REST, rest=2), Event(4, 2)])
+    line = lay_out(life, TIMING)
+    assert np.flatnonzero(line.resting).tolist() == [6, 7]  # not the gap at step 5
+    assert len(line.resting) == len(line.stimulus)
+
+
+def test_rests_after_chosen_events():
+    life = Schedule.of([Event(3, 1), Event(4, 2, Kind.RARE, 3.0), Event(5, 1)])
+    with_pause = life.with_rest_after(life.rare, 40 * ms, TIMING)
+    assert with_pause.kind.tolist() == [Kind.BACKGROUND, Kind.RARE, Kind.REST, Kind.BACKGROUND]
+    assert with_pause.rest.tolist() == [0, 0, 4, 0]
+    assert with_pause.outcome.tolist() == [1, 2, NO_OUTCOME, 1]
+    assert with_pause.salience.tolist() == [1, 3, 1, 1]
+    assert life.with_rest_after(np.zeros(3, bool), 40 * ms, TIMING).kind.tolist() == life.kind.tolist()
+    assert life.with_rest_after(np.ones(3, bool), 40 * ms, TIMING).resting.tolist() == [False, True] * 3
+
+
+def test_a_night_comes_last():
+    night = life(0.2, 10).with_night(2000 * ms, TIMING)
+    assert len(night) == 11
+    assert night.resting.tolist() == [False] * 10 + [True]
+    assert night.rest[-1] == 200
+
+
+@pytest.mark.parametrize(
+    ("length", "error", "message"),
+    [
+        (300, UnitError, "length = 300 has no unit; it needs a time such as 10*ms."),
+        (5 * ms, UnitError, "length = 5 ms is outside what is allowed: 10 ms or more."),
+        (15 * ms, ScheduleError, "length = 15 ms is no multiple of resolution = 10 ms."),
+    ],
+)
+def test_bad_length_of_a_rest(length, error, message):
+    for rest in (life(0.5, 4).with_night, lambda *given: life(0.5, 4).with_rest_after(np.ones(4, bool), *given)):
+        with pytest.raises(error) as caught:
+            rest(length, TIMING)
+        assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        (np.ones(3, bool), "which is an array of bool of shape (3,); give one bool for each of the 4 events."),
+        (np.arange(4), "which is an array of int64 of shape (4,); give one bool for each of the 4 events."),
+    ],
+)
+def test_rests_after_no_events(which, message):
+    with pytest.raises(ScheduleError) as caught:
+        life(0.5, 4).with_rest_after(which, 40 * ms, TIMING)
+    assert str(caught.value) == message

@@ -301,8 +301,8 @@ def test_xarray_opens_a_run_and_what_lies_in_it(finished):
         np.testing.assert_array_equal(data["event_time"], run.event_time)  # a number, not a timedelta
         np.testing.assert_array_equal(data["event_replayed"], run.event_replayed)
         assert data["event_replayed"].dtype == bool
-        assert data["event_kind"].attrs["flag_meanings"] == "background rare probe rest"
-        assert list(data["event_kind"].attrs["flag_values"]) == [0, 1, 2, 3]
+        assert data["event_kind"].attrs["flag_meanings"] == "background rare probe rest replay rare_replay"
+        assert list(data["event_kind"].attrs["flag_values"]) == [0, 1, 2, 3, 4, 5]
         assert data["change"].dims == ("snapshot", "hop")
         assert list(data["occurrence"].values) == [1, 2]
         assert set(data.coords) == {"hop", "occurrence"}
@@ -399,8 +399,8 @@ def test_only_large_arrays_are_compressed(finished):
         ),
         ({"event_salience": np.zeros(8)}, r"event_salience .* but event has length 7 in event_time\."),
         (
-            {"event_kind": np.full(7, 4)},
-            r"event_kind holds 4 to 4; the codes are 0 background, 1 rare, 2 probe",
+            {"event_kind": np.full(7, 6)},
+            r"event_kind holds 6 to 6; the codes are 0 background, 1 rare, 2 probe",
         ),
         ({"event_kind": np.zeros(7)}, r"event_kind holds float64, but the schema wants int8"),
         ({"event_kind": np.full(7, 256)}, r"event_kind holds values that int8 cannot: 256 to 256"),

@@ -124,4 +124,28 @@ def test_a_run_is_described_by_its_schedule(arm, rate):
     assert run.event_stimulus.tolist() == [3, 4, 5]
     assert run.event_occurrence.tolist() == [0, 1, 0]
     assert run.role == "result"
+    assert run.replay == "off"
+    assert not run.event_replayed.any()
     np.testing.assert_equal(run.learning_rate, rate)
+
+
+def test_replays_and_rests_are_described():
+    schedule = Schedule.of(
+        [Event(3, 1, Kind.RARE), Event(kind=Kind.REST, rest=4), Event(3, 1, Kind.RARE_REPLAY), Event(5, 2, Kind.REPLAY)]
+    )
+    run = script.describe(
+        schedule,
+        Timing(lead=100 * ms, outcome=40 * ms, gap=10 * ms),
+        arm="learning",
+        learner="a",
+        event_fraction=0.5,
+        seed=0,
+        learning_rate=0.1,
+        output_error=np.zeros(4),
+        replay="buffer",
+    )
+    assert run.replay == "buffer"
+    assert run.event_replayed.tolist() == [False, False, True, True]
+    assert run.event_stimulus.tolist() == [3, -1, 3, 5]
+    assert run.event_occurrence.tolist() == [1, 0, 0, 0]
+    assert [recording.EVENT_KINDS[kind] for kind in run.event_kind] == ["rare", "rest", "rare_replay", "replay"]
