@@ -53,9 +53,22 @@ from brian2.utils.stringtools import get_identifiers
 from platformdirs import user_cache_path
 
 from bioplastic import cells as cell_model
+from bioplastic import hippocampus as hippocampal
 from bioplastic.cells import PHI, CellParameters
 from bioplastic.circuit import Circuit, CircuitError, Feedback, Weights
-from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Schedule, Timing, lay_out
+from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Schedule, ScheduleError, Timeline, Timing, lay_out
+from bioplastic.hippocampus import (
+    HELD,
+    OPEN,
+    RECALL_EQUATIONS,
+    RECALL_NAMESPACE,
+    RECALLED,
+    HippocampalCircuit,
+    Hippocampus,
+    Memory,
+    Replay,
+    start_values,
+)
 from bioplastic.rules.form import Rule
 from bioplastic.tasks import Task
 from bioplastic.units import quantity
@@ -80,6 +93,12 @@ PRECOMPILED = "cmath ctime iostream fstream climits random vector map set algori
 """Headers that each of the model's forty source files includes; parsing them once takes the build from 30 to 12 s."""
 
 
+SOMA = "rate = free_rate + clamp*(target - free_rate)"
+SOMA_WITH_RECALL = f"""held = {HELD}
+        rate = free_rate + (held + (1 - held)*clamp)*(held*{RECALLED} + (1 - held)*target - free_rate)"""
+"""Memory comes before a clamp, but where the outside world drives the cell `HELD` is 0."""
+
+
 class ActivityError(RuntimeError):
     """The activity of a population diverged or went silent."""
 
@@ -91,7 +110,9 @@ class CompilationError(RuntimeError):
 # ------------------------------------------------------------------------------------------ plain Brian2 objects
 
 
-def cell_group(n: int, rule: Rule, parameters: CellParameters | None = None, *, name: str = "cells*") -> NeuronGroup:
+def cell_group(
+    n: int, rule: Rule, parameters: CellParameters | None = None, *, recall: bool = False, name: str = "cells*"
+) -> NeuronGroup:
     """Make a group of two-dendrite cells.
 
     Parameters
@@ -101,6 +122,8 @@ def cell_group(n: int, rule: Rule, parameters: CellParameters | None = None, *, 
     rule : Rule
         One of the spiking rules of `bioplastic.rules`; its parameters are written into the group.
     parameters : CellParameters, optional
+    recall : bool, optional
+        Whether a hippocampus may drive them (`bioplastic.hippocampus.RECALL_EQUATIONS`).
     name : str, optional
         Brian2 name of the group.
 
@@ -121,19 +144,20 @@ def cell_group(n: int, rule: Rule, parameters: CellParameters | None = None, *, 
     _check_names(rule, parameters)
     group = NeuronGroup(
         n,
-        cell_model.EQUATIONS + code.cell_equations,
+        cell_model.EQUATIONS + code.cell_equations + (RECALL_EQUATIONS if recall else ""),
         threshold=cell_model.THRESHOLD,
         reset=cell_model.RESET,
         events={"error": cell_model.ERROR_EVENT},
         method="exact",
-        namespace=parameters.namespace,
+        namespace=parameters.namespace | (RECALL_NAMESPACE if recall else {}),
         name=name,
     )
+    soma = SOMA_WITH_RECALL if recall else SOMA
     # Every cell runs the same branch-free lines, so that the compiler can vectorise them.
     group.run_regularly(
         f"""
         free_rate = {code.soma}
-        rate = free_rate + clamp*(target - free_rate)
+        {soma}
         err = predicts*({code.mismatch})
         P += rate*rmax*dt
         E = E*exp(-leak*dt) + err*rmax*dt
@@ -297,6 +321,7 @@ def build(
     feedback: Feedback | None = None,
     parameters: CellParameters | None = None,
     restoring: bool = False,
+    recall: bool = False,
     seed: int = 0,
     name: str = "cells*",
 ) -> SpikingCircuit:
@@ -314,6 +339,8 @@ def build(
     parameters : CellParameters, optional
     restoring : bool, optional
         Whether weights are pulled back to where they started, with the rate ``synapses.restoring`` (0 until set).
+    recall : bool, optional
+        Whether a hippocampus may drive the cells of inputs and error sources, see `bioplastic.hippocampus.build`.
     seed : int
         Seed of the initial spike phases.
     name : str, optional
@@ -324,7 +351,7 @@ def build(
     CircuitError
         Weights are missing, of the wrong shape or not finite.
     """
-    group = cell_group(circuit.n_cells, rule, parameters, name=name)
+    group = cell_group(circuit.n_cells, rule, parameters, recall=recall, name=name)
     synapses = synapse_group(group, group, rule, parameters, name=f"{group.name}_synapses", restoring=restoring)
     pre, post = connections(circuit)
     synapses.connect(i=pre, j=post)
@@ -339,9 +366,16 @@ def build(
         values = _start_values(circuit, rule, weights, feedback, seed)
         if restoring:
             values["synapses", "w_rest"] = values["synapses", "w"]
+        if recall:
+            values["cells", "present"] = _never_recalled(circuit)
         for (owner, variable), value in values.items():
             setattr(owners[owner], variable, value)
     return built
+
+
+def _never_recalled(circuit: Circuit) -> np.ndarray:
+    """Start value of `present`: 1 for hidden cells, which memory never drives."""
+    return np.concatenate([np.full(p.size, float(p.role == "hidden")) for p in circuit.populations])
 
 
 def flat(circuit: Circuit, by_projection: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -442,6 +476,10 @@ class Life:
     tau_w : Quantity
         Time constant with which plastic weights are pulled back to where they started; needs a model made with
         ``restoring=True`` if it is not infinite.
+    replay : Replay
+        What happens in rests; needs a model made with a hippocampus if anything does.
+    memory : Memory, optional
+        What the hippocampus remembers at the start; nothing by default.
     """
 
     schedule: Schedule
@@ -452,6 +490,8 @@ class Life:
     snapshots: Sequence[int] = ()
     seed: int = 0
     tau_w: Quantity = field(default_factory=lambda: np.inf * second)
+    replay: Replay = field(default_factory=Replay)
+    memory: Memory | None = None
 
     def __post_init__(self) -> None:
         quantity("tau_w", self.tau_w, ms, low=0, open_low=True, infinite=True)
@@ -477,6 +517,14 @@ class Lived:
         Ordinary spikes, if they were asked for, else empty.
     onset : array, shape (n_events,)
         Time in s at which each event began.
+    memory : Memory or None
+        What the hippocampus, if there is one, remembers at the end.
+    reactivation_time, reactivated : arrays, shape (n_reactivations,)
+        When, in s, and which memory was reactivated, by a ripple or a cue.
+    written_time, written : arrays, shape (n_written,)
+        When, in s, and into which assembly a memory was written.
+    index_time, index_cell : arrays, shape (n_index_spikes,)
+        Spikes of the index cells: the ripples.
     run_time : float
         Seconds that the simulation loop took.
     """
@@ -491,6 +539,13 @@ class Lived:
     spike_time: np.ndarray
     spike_cell: np.ndarray
     onset: np.ndarray
+    memory: Memory | None
+    reactivation_time: np.ndarray
+    reactivated: np.ndarray
+    written_time: np.ndarray
+    written: np.ndarray
+    index_time: np.ndarray
+    index_cell: np.ndarray
     run_time: float
 
     def error_spikes(self, circuit: Circuit) -> np.ndarray:
@@ -526,6 +581,8 @@ class ModelSpec:
         Whether ordinary spikes are recorded.
     restoring : bool
         Whether a life may pull weights back to where they started (`Life.tau_w`).
+    hippocampus : Hippocampus, optional
+        With it an attention loop holds what is salient, so that salience does not lengthen the outcome itself.
     """
 
     circuit: Circuit
@@ -539,6 +596,7 @@ class ModelSpec:
     dt: Quantity = field(default_factory=lambda: 1 * ms)
     record_spikes: bool = False
     restoring: bool = False
+    hippocampus: Hippocampus | None = None
 
     @classmethod
     def roomy(
@@ -550,11 +608,12 @@ class ModelSpec:
         *,
         n_snapshots: int = n_snapshots,
         restoring: bool = restoring,
+        hippocampus: Hippocampus | None = None,
     ) -> ModelSpec:
         """Return a spec with room for a task and lives of `n_steps` or more; few sizes, so that few are compiled."""
         capacity = max(2**17, 2 ** int(np.ceil(np.log2(n_steps + 2))))
         sizes = len(task.stimuli), len(task.outcomes), capacity
-        return cls(circuit, rule, *sizes, n_snapshots=n_snapshots, restoring=restoring)
+        return cls(circuit, rule, *sizes, n_snapshots=n_snapshots, restoring=restoring, hippocampus=hippocampus)
 
 
 @dataclass(frozen=True)
@@ -568,10 +627,13 @@ class _Assembly:
     health: NeuronGroup
     monitors: dict[str, Any]
     others: tuple[Any, ...]
+    hippocampus: HippocampalCircuit | None
 
     @property
     def network(self) -> Network:
         watchers = [self.recorder, self.health, *self.others, *self.monitors.values()]
+        if self.hippocampus is not None:
+            watchers += self.hippocampus.objects
         return Network(*self.spiking.objects, *watchers, *([self.copies] if self.copies is not None else []))
 
 
@@ -592,7 +654,9 @@ _stop_if.implementations.add_implementation(
 def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     """Make the network that lives schedules, with all tables empty."""
     circuit = spec.circuit
-    spiking = build(circuit, spec.rule, parameters=spec.parameters, restoring=spec.restoring, name="cells")
+    recall = spec.hippocampus is not None
+    parameters, restoring = spec.parameters, spec.restoring
+    spiking = build(circuit, spec.rule, parameters=parameters, restoring=restoring, recall=recall, name="cells")
     step = spec.resolution
     coarse, checkups = Clock(step, name="coarse"), Clock(HEALTH_INTERVAL, name="checkups")
     n_inputs = sum(p.size for p in circuit.inputs)
@@ -610,11 +674,14 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing}
     spiking.cells.namespace.update(**tables, **names)
     if _has_variable(spec.rule, "window"):
-        spiking.cells.run_regularly("window = int(outcome_at(t) != no_outcome)", clock=coarse, when="start")
+        window = "int(outcome_at(t) != no_outcome)" + (f" + int(gated > {OPEN})" if recall else "")
+        spiking.cells.run_regularly(f"window = clip({window}, 0, 1)", clock=coarse, when="start")
     subgroups, first = [], 0
     for population in circuit.inputs:
         group = spiking.population(population.name)
         look_up = f"target = stimuli((stimulus_at(t) + 1)*second, i + {first})"
+        if recall:
+            look_up += "\npresent = int(stimulus_at(t) >= 0)"
         group.run_regularly(look_up, clock=coarse, when="start")
         subgroups.append(group)
         first += population.size
@@ -631,7 +698,8 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
             held = clamp*target + (1 - clamp)*prediction
             target = own*held + (1 - own)*outcomes((clip(happens, no_outcome, inf) + 1)*second, i + {first})
             clamp = int(happens != no_outcome)
-            """,
+            """
+            + ("present = clamp" if recall else ""),
             clock=coarse,
             when="start",
         )
@@ -700,7 +768,49 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     }
     if spec.record_spikes:
         monitors["spikes"] = SpikeMonitor(spiking.cells, name="spikes")
-    return _Assembly(spiking, tables, recorder, copies, health, monitors, (*others, *subgroups))
+    attached = None
+    if spec.hippocampus is not None:
+        attached = _attach(spec.hippocampus, spiking, parameters, tables, spec.n_steps, coarse)
+        monitors["ignitions"] = EventMonitor(
+            attached.index, "ignition", variables=["u", "cue", "alert"], name="ignitions"
+        )
+        monitors["writes"] = EventMonitor(attached.index, "write", name="writes")
+        monitors["index_spikes"] = SpikeMonitor(attached.index, name="index_spikes")
+        if _has_variable(spec.rule, "window"):
+            source = [t.population for t in spec.hippocampus.targets].index(spec.hippocampus.surprise)
+            opens = Synapses(attached.gates, spiking.cells, on_pre="gated_post = 1", name="opens_window")
+            hidden = np.flatnonzero(_never_recalled(circuit))
+            opens.connect(i=source, j=hidden)
+            others.append(opens)
+    return _Assembly(spiking, tables, recorder, copies, health, monitors, (*others, *subgroups), attached)
+
+
+def _attach(
+    hippocampus: Hippocampus,
+    spiking: SpikingCircuit,
+    parameters: CellParameters,
+    tables: dict[str, TimedArray],
+    n_steps: int,
+    coarse: Clock,
+) -> HippocampalCircuit:
+    """Give a circuit a hippocampus that follows its schedule; adds the tables it needs to `tables`."""
+    circuit = spiking.circuit
+    for target in hippocampus.targets:
+        if circuit.population(target.population).role == "hidden":
+            raise CircuitError(
+                f"target {target.population!r} of the hippocampus is hidden; memory reinstates what the outside world "
+                "drives: give inputs and error sources."
+            )
+    groups = {p.name: spiking.population(p.name) for p in circuit.populations}
+    attached = hippocampal.build(hippocampus, groups, parameters=parameters)
+    for name in ("salience_at", "resting_at"):
+        tables[name] = TimedArray(np.zeros(n_steps), dt=coarse.dt, name=name)
+    attached.salience.namespace = attached.salience.namespace | tables | {"no_outcome": NO_OUTCOME}
+    attached.ripples.namespace = attached.ripples.namespace | tables
+    listening = "listening = int(stimulus_at(t) >= 0)*int(outcome_at(t) == no_outcome)"
+    attached.salience.run_regularly(f"importance = salience_at(t)\n{listening}", clock=coarse, when="start")
+    attached.ripples.run_regularly("resting = resting_at(t)", clock=coarse, when="start")
+    return attached
 
 
 # ------------------------------------------------------------------------------------------ models that live schedules
@@ -719,6 +829,17 @@ _RESULTS = {
     "prediction": ("predictions", "prediction"),
     "spike_time": ("spikes", "t"),
     "spike_cell": ("spikes", "i"),
+    "ignition_time": ("ignitions", "t"),
+    "ignition_cell": ("ignitions", "i"),
+    "ignition_u": ("ignitions", "u"),
+    "ignition_cue": ("ignitions", "cue"),
+    "ignition_alert": ("ignitions", "alert"),
+    "written_time": ("writes", "t"),
+    "written_cell": ("writes", "i"),
+    "index_time": ("index_spikes", "t"),
+    "index_cell": ("index_spikes", "i"),
+    "strength": ("index", "strength"),
+    "tag": ("index", "tag"),
 }
 """What is read back after a life: name here -> (object, variable). The copies of the weights come on top."""
 
@@ -732,11 +853,16 @@ def _owners(assembly: _Assembly) -> dict[str, Any]:
         "copies": assembly.copies,
         "health": assembly.health,
         **assembly.monitors,
+        **({} if assembly.hippocampus is None else assembly.hippocampus.parts),
     }
 
 
 def _result_variables(spec: ModelSpec) -> dict[str, tuple[str, str]]:
-    names = {k: v for k, v in _RESULTS.items() if spec.record_spikes or v[0] != "spikes"}
+    absent = set() if spec.record_spikes else {"spikes"}
+    absent |= set() if spec.hippocampus else {"ignitions", "writes", "index_spikes", "index"}
+    names = {k: v for k, v in _RESULTS.items() if v[0] not in absent}
+    n_targets = len(spec.hippocampus.targets) if spec.hippocampus else 0
+    names |= {f"memory[{k}]": (f"memory[{k}]", "w") for k in range(n_targets)}
     return names | {f"copy_{k}": ("copies", f"copy_{k}") for k in range(1, spec.n_snapshots + 1)}
 
 
@@ -780,7 +906,7 @@ class Model:
                 "make a model for each kind of rule."
             )
         life.schedule.check(self.task, life.snapshots)
-        timeline = lay_out(life.schedule, life.timing)
+        timeline = lay_out(life.schedule, life.timing, salience_holds=spec.hippocampus is None)
         step = float(spec.resolution / second)
         if life.timing.resolution != spec.resolution:
             raise CompilationError(
@@ -812,6 +938,7 @@ class Model:
                 f"the life pulls its weights back with tau_w = {life.tau_w}, but the model was made without; make it "
                 "with ModelSpec(..., restoring=True)."
             )
+        values |= self._memory_values(life, timeline)
         values["recorder", "life"] = (n_steps - 1) * step
         values["health", "must_fire"] = np.array([float(p.role != "input") for p in circuit.populations])
         found = (
@@ -846,8 +973,74 @@ class Model:
             spike_time=found.get("spike_time", np.empty(0)),
             spike_cell=found.get("spike_cell", np.empty(0, int)),
             onset=timeline.onset * step,
+            **self._remembered(found),
             run_time=float(found["run_time"]),
         )
+
+    def _remembered(self, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """What a life leaves in the hippocampus: the fields of `Lived` by name."""
+        hippocampus, nothing = self.spec.hippocampus, np.empty(0)
+        times = ("reactivation_time", "written_time", "index_time")
+        if hippocampus is None:
+            cells = {"reactivated": nothing.astype(int), "written": nothing.astype(int)}
+            return {"memory": None, **dict.fromkeys(times, nothing), **cells, "index_cell": nothing.astype(int)}
+        weights = {
+            target.population: found[f"memory[{k}]"].reshape(int((hippocampus.role == k).sum()), -1)
+            for k, target in enumerate(hippocampus.targets)
+        }
+        # Of all cells that get to the line within a race, the first step's best is the one whose assembly becomes active.
+        recalled = found["ignition_alert"] < OPEN
+        time = found["ignition_time"][recalled]
+        lead = np.maximum(found["ignition_u"], found["ignition_cue"])[recalled]
+        order = np.lexsort((-lead, time))
+        firsts = order[np.diff(time[order], prepend=-np.inf) > float(hippocampal.RACE)]
+        reactivated = found["ignition_cell"][recalled].astype(int)[firsts] // hippocampus.assembly
+        written = found["written_cell"].astype(int) // hippocampus.assembly
+        new = np.diff(found["written_time"], prepend=-np.inf) > float(hippocampal.SETTLING)
+        return {
+            "memory": Memory(found["strength"], found["tag"], weights),
+            "reactivation_time": time[firsts],
+            "reactivated": reactivated,
+            "written_time": found["written_time"][new],
+            "written": written[new],
+            "index_time": found["index_time"],
+            "index_cell": found["index_cell"].astype(int),
+        }
+
+    def _memory_values(self, life: Life, timeline: Timeline) -> dict[tuple[str, str], Any]:
+        """What the hippocampus starts from and is told of the schedule; nothing without one."""
+        hippocampus, replays = self.spec.hippocampus, float(life.replay.rate) > 0
+        if hippocampus is None:
+            if replays or life.memory is not None:
+                raise CompilationError(
+                    "the life has a replay or a memory, but the model was made without a hippocampus; make it with "
+                    "ModelSpec(..., hippocampus=...)."
+                )
+            return {}
+        rests = life.schedule.resting
+        span = int(np.ceil(float(hippocampus.span(life.replay.compression) / self.spec.resolution)))
+        if replays and not rests.any():
+            raise ScheduleError(
+                f"replay at {life.replay.rate} is asked for, but the schedule has no rest; add one "
+                "(Schedule.with_night, or with_rest_after)."
+            )
+        if replays and (life.schedule.rest[rests] < span).any():
+            shortest = life.schedule.rest[rests].min() * self.spec.resolution
+            raise ScheduleError(
+                f"a rest of {shortest} is shorter than the ripples of one reactivation, which take "
+                f"{span * self.spec.resolution}; make it longer, or compress the replay more."
+            )
+        salience, resting = np.ones(self.spec.n_steps), np.zeros(self.spec.n_steps)
+        for k in range(len(life.schedule)):
+            salience[timeline.onset[k] : timeline.end[k]] = life.schedule.salience[k]
+            if rests[k]:  # none begins that would not be over when the next event does
+                resting[timeline.onset[k] : max(timeline.end[k] - span, timeline.onset[k] + 1)] = 1
+        return {
+            ("salience_at", "values"): salience,
+            ("resting_at", "values"): resting,
+            ("cells", "present"): _never_recalled(self.spec.circuit),
+            **start_values(hippocampus, life.replay, life.memory, seed=life.seed),
+        }
 
     def _check_health(self, found: Mapping[str, np.ndarray]) -> None:
         circuit = self.spec.circuit
@@ -1025,7 +1218,7 @@ def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model
 def _built(spec: ModelSpec, compiler_version: str) -> Path:
     """Return the folder of the compiled model, compiling it first if need be."""
     here = Path(__file__).parent
-    names = ("cells.py", "circuit.py", "events.py", "spiking.py")
+    names = ("cells.py", "circuit.py", "events.py", "hippocampus.py", "spiking.py")
     sources = [*(here / name for name in names), *sorted((here / "rules").glob("*.py"))]
     made_of = [
         *(path.read_text() for path in sources),
