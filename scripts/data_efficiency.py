@@ -1,0 +1,1357 @@
+"""Count the real events that a local rule in spikes and backprop need, and those that replay saves.
+
+Question
+    The argument says that far hops learn less per event under a local rule than under backprop, and that a brain needs
+    fewer real events all the same, since it replays them. Is it so here, and at what price in replays? Three problems:
+    all ten digits from random weights (3 hops); a chain of 12 hops that knows the digits 0 to 8 and is to learn the 9;
+    and the same where only weights far from the error source may change. Two learners, the error relay in spikes and
+    backprop (plain SGD), from the same weights through the same real events and, in rests, the same replays of them.
+Source
+    The argument: docs/model.md; the circuit and its parameters: models/chain.py; the replays:
+    bioplastic/replay_buffer.py (Lin 1992, doi:10.1007/BF00992699; Schaul et al. 2016, arXiv:1511.05952).
+Command
+    python scripts/data_efficiency.py [--quick | --full] [--hops N] [--seeds N] [--out FILE] [--jobs N]
+Running time
+    On two cores: default 9 minutes, --quick under a minute, --full some 2 hours (estimated). It may be interrupted and
+    goes on.
+Output
+    One HDF5 file, labelled as docs/recording.md says (accuracy is a curve over real events, and each problem has its
+    own conditions, which the tables there have no axes for), a figure beside it as PNG and PDF, tables on the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import h5py
+import numpy as np
+from bioplastic_models import chain
+from brian2 import ms
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from rich.table import Table
+
+from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic.cells import ERROR_SIGN, CellParameters
+from bioplastic.circuit import Circuit, Feedback, Weights
+from bioplastic.events import Kind, Schedule, Timing, probes, random_life
+from bioplastic.recording import Variable
+from bioplastic.replay_buffer import ReplayBuffer
+from bioplastic.rules.backprop import Backprop
+from bioplastic.rules.error_relay import LEARN, RELAY, ErrorRelay
+from bioplastic.rules.form import Rule
+from bioplastic.tasks import Task, digits
+
+SCHEMA = "bioplastic data_efficiency"
+RESULT, TUNING = "result", "tuning"
+FIRST_TUNING_SEED = 996
+"""Learning rates are chosen on networks of their own, not on those that give the results."""
+LOCAL, BACKPROP = "error relay", "backprop"
+LEARNERS = (LOCAL, BACKPROP)
+OFF = "off"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment; together with the library's version they determine every number.
+
+    Attributes
+    ----------
+    n_hops, n_hops_digits : int
+        Length of the chain that learns the 9, and of the one that learns all digits, in hops.
+    nearest : int
+        First hop that may change where only far ones may; also from where on hops count as far elsewhere.
+    seeds : tuple of int
+        One network, one life and one set of spike phases each.
+    event_fraction : float
+        Fraction of all real events that are a 9, where the 9 is to be learned.
+    looks, looks_digits : tuple of int
+        Numbers of real events after which accuracy is measured. The last is the length of a life.
+    day, day_digits : int
+        Real events between two nights.
+    replays, replays_digits : tuple of int
+        Replays per real event, beside none. All happen in the nights, which are just long enough for them.
+    capacity : int
+        Events that the buffer remembers.
+    alpha : float
+        Exponent of the surprise, to whose power replays of the 9 and of other digits are drawn; that of Schaul et al.
+        At 1 three quarters of the replays are 9s, and both learners forget the other digits.
+    sham_look : int
+        After which look, from 1, what the 9s have changed is measured against a sham run.
+    n_tuning, n_tuning_backprop : int
+        Networks on which the learning rates of either learner are chosen.
+    local_rates, far_local_rates, digits_local_rates : tuple of float
+        Learning rates of the error relay to choose from, per event: eta times the spikes that a cell at the maximal
+        rate fires while an outcome is present, so that the same number means the same change by the same error as in
+        backprop.
+    backprop_rates, far_backprop_rates, digits_backprop_rates : tuple of float
+        Those of backprop.
+    theta_digits : float
+        Error threshold where all digits are learned, in spikes; elsewhere that of models/chain.py.
+    criterion, criterion_digits : float
+        Score that counts as having learned the 9, or the digits.
+    n_probes : int
+        Most images of the digits 0 to 8 on which accuracy is measured where the 9 is to be learned.
+    look_ms : float
+        For which a prediction in spikes is averaged where accuracy is measured.
+    """
+
+    n_hops: int = chain.N_HOPS
+    n_hops_digits: int = 3
+    nearest: int = 3
+    seeds: tuple[int, ...] = (0, 1, 2)
+    event_fraction: float = 0.3
+    looks: tuple[int, ...] = (20, 40, 80, 120, 160, 200)
+    day: int = 20
+    looks_digits: tuple[int, ...] = (50, 100, 200, 300, 400, 600, 800)
+    day_digits: int = 50
+    replays: tuple[int, ...] = (1, 2, 4)
+    replays_digits: tuple[int, ...] = (1, 2, 4, 8)
+    capacity: int = 200
+    alpha: float = 0.6
+    sham_look: int = 2
+    n_tuning: int = 1
+    n_tuning_backprop: int = 2
+    local_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)
+    far_local_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
+    digits_local_rates: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
+    backprop_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+    far_backprop_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
+    digits_backprop_rates: tuple[float, ...] = (0.02, 0.04, 0.08, 0.16, 0.32)
+    theta_digits: float = 0.1
+    criterion: float = 0.75
+    criterion_digits: float = 0.8
+    n_probes: int = 60
+    look_ms: float = 300.0
+
+    def __post_init__(self) -> None:
+        for looks, day in ((self.looks, self.day), (self.looks_digits, self.day_digits)):
+            if any(n % day for n in looks) or list(looks) != sorted(set(looks)):
+                raise ValueError(f"looks at {looks} real events; give multiples of the day of {day}, in rising order.")
+        if not 1 <= self.sham_look <= len(self.looks):
+            raise ValueError(f"sham_look = {self.sham_look}; there are looks 1 to {len(self.looks)}.")
+        if not 0 < self.nearest < self.n_hops:
+            raise ValueError(f"nearest = {self.nearest}; give a hop above 0 that a chain of {self.n_hops} hops has.")
+
+
+FULL = Config(
+    seeds=tuple(range(10)),
+    looks=(20, 40, 80, 120, 160, 200, 300, 400, 500, 600),
+    looks_digits=(50, 100, 200, 300, 400, 600, 800, 1200, 1600),
+    replays=(1, 2, 4, 8, 16),
+    replays_digits=(1, 2, 4, 8, 16),
+    capacity=600,
+    n_tuning=3,
+    n_tuning_backprop=4,
+    local_rates=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
+    far_local_rates=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    digits_local_rates=(0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4),
+    backprop_rates=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+    far_backprop_rates=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    digits_backprop_rates=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64),
+    n_probes=324,
+)
+QUICK = Config(
+    n_hops=6,
+    seeds=(0,),
+    looks=(20, 40),
+    looks_digits=(50, 100),
+    replays=(2,),
+    replays_digits=(2,),
+    sham_look=1,
+    n_tuning_backprop=1,
+    local_rates=(0.01,),
+    far_local_rates=(0.1,),
+    digits_local_rates=(0.2,),
+    backprop_rates=(0.01, 0.03),
+    far_backprop_rates=(0.03, 0.1),
+    digits_backprop_rates=(0.08, 0.16),
+    n_probes=36,
+)
+
+
+# ------------------------------------------------------------------------------------------ problems and conditions
+
+
+@dataclass(frozen=True)
+class Replaying:
+    """What happens in the nights.
+
+    Another source of replays, such as a hippocampus in spikes, is another of these, with a branch in `Bench.live`.
+
+    Attributes
+    ----------
+    name : str
+    per_event : int
+        Replays per real event.
+    sampling : str
+        Of the buffer.
+    """
+
+    name: str = OFF
+    per_event: int = 0
+    sampling: str = "uniform"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learned, and by which weights.
+
+    Attributes
+    ----------
+    name : str
+    n_hops : int
+    nearest : int
+        First hop that may change.
+    rare : bool
+        Whether the 9 is to be learned by a chain that knows the other digits, rather than all digits by a new one.
+    looks : tuple of int
+        Real events.
+    day : int
+        Real events.
+    rates : mapping of str to tuple of float
+        Learning rates to choose from, by learner.
+    replaying : tuple of Replaying
+    criterion : float
+    """
+
+    name: str
+    n_hops: int
+    nearest: int
+    rare: bool
+    looks: tuple[int, ...]
+    day: int
+    rates: Mapping[str, tuple[float, ...]] = field(hash=False)
+    replaying: tuple[Replaying, ...]
+    criterion: float
+
+    @property
+    def slug(self) -> str:
+        """Name of its group in the recording."""
+        return self.name.replace(",", "").replace(" ", "_")
+
+    @property
+    def measure(self) -> str:
+        """What its score is."""
+        return "mean accuracy on held-out 9s and on 0 to 8" if self.rare else "accuracy on held-out digits"
+
+    @property
+    def timing(self) -> Timing:
+        """Phases of its events."""
+        return chain.timing(self.n_hops)
+
+    @property
+    def against_sham(self) -> bool:
+        """Whether it is measured what the rare event alone has changed."""
+        return self.rare and self.nearest == 0
+
+
+def problems(config: Config) -> tuple[Problem, ...]:
+    """Return all problems, in the order of tables and figures."""
+    uniform = tuple(Replaying(f"uniform, {n}", n) for n in config.replays_digits)
+    choosing = tuple(Replaying(f"prioritised, {n}", n, "prioritised") for n in config.replays)
+    most = config.replays[-1]
+    chosen = (Replaying(), *choosing, Replaying(f"uniform, {most}", most))
+    all_digits = Problem(
+        "all digits",
+        config.n_hops_digits,
+        0,
+        False,
+        config.looks_digits,
+        config.day_digits,
+        {LOCAL: config.digits_local_rates, BACKPROP: config.digits_backprop_rates},
+        (Replaying(), *uniform),
+        config.criterion_digits,
+    )
+    rare = Problem(
+        "the 9",
+        config.n_hops,
+        0,
+        True,
+        config.looks,
+        config.day,
+        {LOCAL: config.local_rates, BACKPROP: config.backprop_rates},
+        chosen,
+        config.criterion,
+    )
+    rates = {LOCAL: config.far_local_rates, BACKPROP: config.far_backprop_rates}
+    far = replace(rare, name="the 9, far hops only", nearest=config.nearest, rates=rates)
+    return all_digits, rare, far
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One life."""
+
+    problem: Problem
+    learner: str
+    replaying: Replaying
+    seed: int
+    rate: float
+    role: str = RESULT
+
+    @property
+    def name(self) -> str:
+        """Name of the run in the recording."""
+        replayed = self.replaying.name.replace(", ", "")
+        rate = f"-rate{self.rate:g}" if self.role == TUNING else ""
+        learner = self.learner.replace(" ", "_")
+        return f"{self.role}-{self.problem.slug}-{learner}-{replayed}-s{self.seed}{rate}"
+
+
+def tuning_conditions(config: Config, problem: Problem, learner: str, replaying: Replaying) -> list[Condition]:
+    """Return the lives that choose a rate, the networks of one rate after the other; none if there is only one rate."""
+    rates = problem.rates[learner]
+    if len(rates) == 1:
+        return []
+    n = config.n_tuning if learner == LOCAL else config.n_tuning_backprop
+    seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + n)
+    return [Condition(problem, learner, replaying, seed, rate, TUNING) for rate in rates for seed in seeds]
+
+
+# ------------------------------------------------------------------------------------------ rules of either learner
+
+LEARNS = "int(hops{where} >= nearest{where})"
+_FROM_HOP = replace(
+    ErrorRelay.code,
+    cell_equations="""
+hops : 1 (constant)               # hops upstream of the nearest error source
+nearest : 1 (shared, constant)    # first hop that learns
+""",
+    on_error=f"""
+bias += eta*theta*{LEARNS.format(where="")}*{ERROR_SIGN.format(E="E")}
+E -= theta*{ERROR_SIGN.format(E="E")}
+""",
+    on_post={"error": f"{LEARN}*{LEARNS.format(where='_post')}\n{RELAY}"},
+)
+"""The error relay, in which neither weights nor biases learn downstream of a hop. Projections that are not plastic
+would leave the biases there, which can raise the 9 as a whole."""
+
+
+def relay_from_hop(relay: ErrorRelay, nearest: int) -> Rule:
+    """Return an error relay in which only the weights and biases of hops `nearest` and more learn."""
+    # No class of its own: the model is compiled in another process, which does not know the classes of a script.
+    values = relay.cell_values | {"nearest": float(nearest)}
+    rule = SimpleNamespace(
+        code=_FROM_HOP, reference=relay.reference, theta=relay.theta, eta=relay.eta, cell_values=values
+    )
+    return cast(Rule, rule)
+
+
+@dataclass(frozen=True)
+class FarBackprop(Backprop):
+    """Backprop in which only the weights and biases of hops `nearest` and more learn."""
+
+    nearest: int = 0
+
+    def rates(self, n_hops: int) -> np.ndarray:
+        """Learning rate by hop, shape (n_hops,)."""
+        return np.where(np.arange(n_hops) < self.nearest, 0.0, super().rates(n_hops))
+
+
+def local_rule(config: Config, problem: Problem, rate: float) -> Rule:
+    """Return the error relay at a learning rate per event."""
+    eta = rate / float(CellParameters().rmax * problem.timing.outcome)
+    if problem.rare:
+        return relay_from_hop(chain.screened(eta, problem.n_hops), problem.nearest)
+    return ErrorRelay(theta=config.theta_digits, eta=eta)
+
+
+# ------------------------------------------------------------------------------------------ what is lived
+
+
+def in_rounds(stimuli: np.ndarray, n_events: int, rng: np.random.Generator) -> np.ndarray:
+    """Put stimuli into random order, each once before any comes again, shape (n_events,)."""
+    n_rounds = -(-n_events // len(stimuli))
+    return np.concatenate([rng.permutation(stimuli) for _ in range(n_rounds)])[:n_events]
+
+
+def with_nights(days: Schedule, condition: Condition, config: Config, surprise: np.ndarray) -> Schedule:
+    """Put a night of replays after every day of real events, just as long as the replays take.
+
+    Parameters
+    ----------
+    days : Schedule
+        Real events only.
+    condition : Condition
+    config : Config
+    surprise : array, shape (n_stimuli,)
+        How wrong the network is about each stimulus at the start: its priority.
+    """
+    problem, replaying = condition.problem, condition.replaying
+    if not replaying.per_event:
+        return days
+    timing, evening = problem.timing, (np.arange(len(days)) + 1) % problem.day == 0
+    life = days.with_rest_after(evening, problem.day * replaying.per_event * timing.event, timing)
+    buffer = ReplayBuffer(config.capacity, 1 / timing.event, sampling=replaying.sampling, alpha=config.alpha)
+    priority = surprise[life.stimulus] + 1e-6 if replaying.sampling == "prioritised" else None
+    return buffer.fill(life, timing, rng=np.random.default_rng([condition.seed, 2]), priority=priority)
+
+
+def stretches(life: Schedule, looks: Sequence[int]) -> list[Schedule]:
+    """Cut a life where accuracy is measured: after so many real events and the night that follows them."""
+    n_real = np.cumsum(~life.replayed & ~life.resting)
+    number = np.searchsorted(looks, n_real)
+    return [life.select(number == k) for k in range(len(looks))]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is recorded of a life.
+
+    Attributes
+    ----------
+    accuracy, accuracy_rare, accuracy_background : array, shape (n_looks + 1,)
+        On all images of its role, on the 9s and on all others, before the life and at each look; of a spiking rule in
+        spikes.
+    score : array, shape (n_looks + 1,)
+        What is to be learned: accuracy, or the mean of that on the 9s and that on all others.
+    score_rates : array, shape (n_looks + 1,)
+        The same weights in the rate network.
+    change : array, shape (n_looks, n_hops)
+        Relative change of the weights since the start.
+    caused, floor : array, shape (n_hops,)
+        Relative change against the sham run, and between two sham runs, per rare event.
+    learned : array, shape (n_hops,)
+        The part of `caused` that goes along backprop's gradient for the rare events at the start; below 0 if against.
+    """
+
+    accuracy: np.ndarray
+    accuracy_rare: np.ndarray
+    accuracy_background: np.ndarray
+    score: np.ndarray
+    score_rates: np.ndarray
+    change: np.ndarray
+    caused: np.ndarray
+    floor: np.ndarray
+    learned: np.ndarray
+
+
+def scored(problem: Problem, right: np.ndarray, rare: np.ndarray) -> np.ndarray:
+    """Return accuracy, that on the rare digit and on all others, and the score.
+
+    Parameters
+    ----------
+    problem : Problem
+    right : array of bool, shape (..., n_images)
+    rare : array of bool, shape (n_images,)
+
+    Returns
+    -------
+    array, shape (..., 4)
+    """
+    every, ninth, other = right.mean(-1), right[..., rare].mean(-1), right[..., ~rare].mean(-1)
+    return np.stack([every, ninth, other, (ninth + other) / 2 if problem.rare else every], axis=-1)
+
+
+class Bench:
+    """What all lives share: the task, the circuits, the start weights, the compiled models."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.problems = problems(config)
+        task = digits()
+        learnable = np.flatnonzero(~task.held_out)
+        validating = np.isin(np.arange(len(task.label)), learnable[::5])
+        self.tasks: dict[str, Task] = {RESULT: task, TUNING: replace(task, held_out=task.held_out | validating)}
+        self.chosen = {RESULT: task.held_out, TUNING: validating}
+        self.circuits: dict[int, Circuit] = {p.n_hops: chain.circuit(p.n_hops) for p in self.problems}
+        self.start: dict[tuple[int, bool, int], Weights] = {}
+        self.surprise: dict[tuple[int, bool, int], np.ndarray] = {}
+        self.models: dict[tuple[int, bool], spiking.Model] = {}
+        self.seen_at_start: dict[tuple[int, bool, str, int], np.ndarray] = {}
+        self.stopped = threading.Event()
+
+    def images(self, problem: Problem, role: str) -> np.ndarray:
+        """Images on which accuracy is measured."""
+        task, images = self.tasks[RESULT], np.flatnonzero(self.chosen[role])
+        if not problem.rare:
+            return images
+        rare = task.label[images] == task.rare_label
+        others = np.random.default_rng(0).permutation(images[~rare])[: self.config.n_probes]
+        return np.concatenate([images[rare], others])
+
+    def prepare(self, progress: Callable[[float], None]) -> None:
+        """Pretrain the networks and compile the models, both from the cache if they are there."""
+        from bioplastic import twin
+
+        n_tuning = max(self.config.n_tuning, self.config.n_tuning_backprop)
+        seeds = (*self.config.seeds, *range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + n_tuning))
+        cache = spiking.cache_folder() / "weights"
+        with ThreadPoolExecutor(1) as executor:
+            compiling = executor.submit(self._compile)
+            for rare in (False, True):
+                n_hops = next(p.n_hops for p in self.problems if p.rare == rare)
+                # Without pretraining: the orthogonal weights with which that begins.
+                settings = twin.Pretraining() if rare else twin.Pretraining(steps=0)
+                shown = progress if rare else None
+                found = twin.pretrained(
+                    self.circuits[n_hops], self.tasks[RESULT], seeds, settings, cache=cache, progress=shown
+                )
+                for seed, weights in zip(seeds, found, strict=True):
+                    self.start[n_hops, rare, seed] = weights
+                    predicted = self.predict(n_hops, [weights], np.arange(len(self.tasks[RESULT].stimuli)))[0]
+                    wanted = self.tasks[RESULT].outcomes[self.tasks[RESULT].label]
+                    self.surprise[n_hops, rare, seed] = np.square(predicted - wanted).sum(1)
+            compiling.result()
+        progress(1.0)
+
+    def _compile(self) -> None:
+        for problem in self.problems:
+            key = problem.n_hops, problem.rare
+            if key in self.models:
+                continue
+            presented = max(x.per_event for x in problem.replaying) + 1
+            longest = max(np.diff((0, *problem.looks))) * presented * float(problem.timing.event / ms)
+            probing = len(self.images(problem, RESULT)) * float(self.looking(problem).event / ms)
+            n_steps = max(longest, probing) / float(Timing().resolution / ms)
+            rule = local_rule(self.config, problem, 0.0)
+            spec = spiking.ModelSpec.roomy(
+                self.circuits[problem.n_hops], rule, self.tasks[RESULT], n_steps, n_snapshots=0
+            )
+            self.models[key] = spiking.model(spec, self.tasks[RESULT])
+
+    def looking(self, problem: Problem) -> Timing:
+        """Return the phases of an event at which accuracy is measured."""
+        return replace(problem.timing, outcome=self.config.look_ms * ms)
+
+    def go_on(self) -> None:
+        """Raise `KeyboardInterrupt` in whatever thread when the experiment has been stopped."""
+        if self.stopped.is_set():
+            raise KeyboardInterrupt
+
+    def life(self, condition: Condition) -> Schedule:
+        """Return the events of a life: real ones the same whatever is replayed, and all the same for both learners."""
+        config, problem, task = self.config, condition.problem, self.tasks[condition.role]
+        rng, n = np.random.default_rng([condition.seed, 1]), problem.looks[-1]
+        if problem.rare:
+            days = random_life(task, event_fraction=config.event_fraction, n_events=n, rng=rng)
+        else:
+            stimulus = in_rounds(np.flatnonzero(~task.held_out), n, rng)
+            kind = np.full(n, int(Kind.BACKGROUND))
+            days = Schedule(stimulus, task.label[stimulus], kind, np.ones(n), np.zeros(n, int))
+        surprise = self.surprise[problem.n_hops, problem.rare, condition.seed]
+        return with_nights(days, condition, config, surprise)
+
+    def start_of(self, condition: Condition) -> Weights:
+        """Return the weights that a life begins with."""
+        return self.start[condition.problem.n_hops, condition.problem.rare, condition.seed]
+
+    def predict(self, n_hops: int, networks: Sequence[Weights], images: np.ndarray) -> np.ndarray:
+        """What networks predict in rates, shape (n_networks, n_images, n_outputs)."""
+        from bioplastic import twin
+
+        return twin.predict(self.circuits[n_hops], twin.Networks.stack(networks), self.tasks[RESULT].stimuli[images])
+
+    # ------------------------------------------------------------------ lives
+
+    def live(self, condition: Condition, life: Schedule, n_looks: int, phases: int) -> list[Weights]:
+        """Live in spikes until a look, and return the weights at each look on the way."""
+        problem, start = condition.problem, self.start_of(condition)
+        rule = local_rule(self.config, problem, condition.rate)
+        weights, feedback, found = start, Feedback(start.forward), []
+        for k, stretch in enumerate(stretches(life, problem.looks)[:n_looks]):
+            self.go_on()
+            lived = self.models[problem.n_hops, problem.rare].live(
+                spiking.Life(stretch, problem.timing, rule, weights, feedback, seed=phases + k)
+            )
+            weights, feedback = lived.weights, lived.feedback
+            found.append(weights)
+        return found
+
+    def looks_in_spikes(self, condition: Condition, networks: Sequence[Weights]) -> np.ndarray:
+        """Accuracies and score of networks in spikes, shape (n_networks, 4)."""
+        problem, images = condition.problem, self.images(condition.problem, condition.role)
+        model, rule = self.models[problem.n_hops, problem.rare], local_rule(self.config, problem, 0.0)
+        at_start = problem.n_hops, problem.rare, condition.role, condition.seed
+        predicted = []
+        for weights in networks:
+            self.go_on()
+            life = spiking.Life(probes(images), self.looking(problem), rule, weights, seed=condition.seed)
+            found = self.seen_at_start.get(at_start) if weights is networks[0] else None
+            predicted.append(model.live(life).prediction if found is None else found)
+        self.seen_at_start[at_start] = predicted[0]  # the same for all that begin with these weights
+        return self._scored(problem, np.array(predicted), images)
+
+    def looks_in_rates(self, condition: Condition, networks: Sequence[Weights]) -> np.ndarray:
+        """Accuracies and score of networks in rates, shape (n_networks, 4)."""
+        problem, images = condition.problem, self.images(condition.problem, condition.role)
+        return self._scored(problem, self.predict(problem.n_hops, networks, images), images)
+
+    def _scored(self, problem: Problem, predicted: np.ndarray, images: np.ndarray) -> np.ndarray:
+        task = self.tasks[RESULT]
+        right = predicted.argmax(-1) == task.label[images]
+        return scored(problem, right, task.label[images] == task.rare_label)
+
+    def in_spikes(self, condition: Condition) -> Run:
+        """Live one life in spikes, and its sham runs where they are wanted."""
+        problem, life, phases = condition.problem, self.life(condition), 1000 * condition.seed
+        start, n_looks = self.start_of(condition), len(problem.looks)
+        try:
+            found = self.live(condition, life, n_looks, phases)
+        except spiking.ActivityError:
+            if condition.role == RESULT:
+                raise
+            return self._diverged(condition)  # the rate was too high, and that is what was asked
+        networks, shams = [start, *found], []
+        if problem.against_sham and condition.role == RESULT:
+            until = self.config.sham_look
+            for first in (phases, phases + 500_000):
+                shams.append(self.live(condition, life.sham(), until, first)[-1])
+        return self._measured(condition, networks, shams, self.looks_in_spikes(condition, networks))
+
+    def in_twin(self, conditions: Sequence[Condition]) -> list[Run]:
+        """Live lives of one problem and one way to replay in the rate twin, all in one tensor program."""
+        from bioplastic import twin
+
+        problem, until = conditions[0].problem, self.config.sham_look
+        circuit = self.circuits[problem.n_hops]
+        lives = [self.life(c) for c in conditions]
+        rules = [FarBackprop(c.rate, nearest=problem.nearest) for c in conditions]
+
+        def lived(all_lives: Sequence[Schedule], n_looks: int) -> list[list[Weights]]:
+            found = [[self.start_of(c)] for c in conditions]
+            cut = [stretches(life, problem.looks) for life in all_lives]
+            for k in range(n_looks):
+                self.go_on()
+                now = [
+                    twin.TwinLife(pieces[k], rule, networks[-1])
+                    for pieces, rule, networks in zip(cut, rules, found, strict=True)
+                ]
+                for networks, one in zip(found, twin.live(circuit, self.tasks[RESULT], now), strict=True):
+                    networks.append(one.weights)
+            return found
+
+        found = lived(lives, len(problem.looks))
+        shams: list[list[Weights]] = [[] for _ in conditions]
+        if problem.against_sham and conditions[0].role == RESULT:
+            # Nothing is random in rates, and one sham run is like another.
+            shams = [[networks[-1]] * 2 for networks in lived([life.sham() for life in lives], until)]
+        return [
+            self._measured(c, networks, sham, self.looks_in_rates(c, networks))
+            for c, networks, sham in zip(conditions, found, shams, strict=True)
+        ]
+
+    def _measured(
+        self, condition: Condition, networks: Sequence[Weights], shams: Sequence[Weights], seen: np.ndarray
+    ) -> Run:
+        problem = condition.problem
+        circuit, start = self.circuits[problem.n_hops], networks[0].forward
+        change = [reach.relative_change(circuit, w.forward, start, start) for w in networks[1:]]
+        caused, floor, learned = np.full((3, circuit.n_hops), np.nan)
+        if shams:
+            until = self.config.sham_look
+            lived = np.concatenate([x.stimulus[x.rare] for x in stretches(self.life(condition), problem.looks)[:until]])
+            one, other = networks[until].forward, [sham.forward for sham in shams]
+            caused = reach.relative_change(circuit, one, other[0], start) / len(lived)
+            floor = reach.relative_change(circuit, other[1], other[0], start) / len(lived)
+            difference = {name: one[name] - other[0][name] for name in one}
+            learned = caused * self._along_gradient(circuit, networks[0], lived, difference)
+        in_rates = self.looks_in_rates(condition, networks)[:, 3]
+        return Run(*seen.T, in_rates, np.array(change), caused, floor, learned)
+
+    def _along_gradient(
+        self,
+        circuit: Circuit,
+        start: Weights,
+        rare: np.ndarray,
+        change: Mapping[str, np.ndarray],
+    ) -> np.ndarray:
+        """Cosine by hop between a change and backprop's gradient for the rare events at the start; 0 for no change."""
+        from bioplastic import twin
+
+        task = self.tasks[RESULT]
+        gradient = twin.gradient(circuit, start, task.stimuli[rare], task.outcomes[task.label[rare]])
+        return np.nan_to_num(reach.alignment(circuit, change, gradient))
+
+    def _diverged(self, condition: Condition) -> Run:
+        n, n_hops = len(condition.problem.looks), condition.problem.n_hops
+        nothing = np.full(n_hops, np.nan)
+        return Run(*np.zeros((5, n + 1)), np.full((n, n_hops), np.nan), nothing, nothing, nothing)
+
+
+# ------------------------------------------------------------------------------------------ choices and summaries
+
+
+def efficiency(score: np.ndarray) -> np.ndarray:
+    """Mean score over the looks after the start (..., look): high for those who learn much, or from few events."""
+    return score[..., 1:].mean(-1)
+
+
+def tuning_scores(
+    config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]
+) -> np.ndarray:
+    """Efficiency on validation images at each learning rate, mean over networks; NaN if there was nothing to choose."""
+    conditions = tuning_conditions(config, problem, learner, replaying)
+    rates = problem.rates[learner]
+    if not conditions:
+        return np.full(len(rates), np.nan)
+    found = [efficiency(runs[c.name].score) for c in conditions]
+    return np.reshape(found, (len(rates), -1)).mean(1)
+
+
+def chosen_rate(config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]) -> float:
+    """Return the best rate of a learner with these replays, the smallest of several equally good ones."""
+    score = tuning_scores(config, problem, learner, replaying, runs)
+    return problem.rates[learner][0 if np.isnan(score).all() else int(np.argmax(score))]
+
+
+def result_conditions(
+    config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]
+) -> list[Condition]:
+    """Return the lives that give the results."""
+    rate = chosen_rate(config, problem, learner, replaying, runs)
+    return [Condition(problem, learner, replaying, seed, rate) for seed in config.seeds]
+
+
+def events_to(score: np.ndarray, events: np.ndarray, criterion: float) -> np.ndarray:
+    """Real events after which the score first reaches the criterion.
+
+    Parameters
+    ----------
+    score : array, shape (..., n_looks)
+    events : array, shape (n_looks,)
+        Real events lived at each look.
+    criterion : float
+
+    Returns
+    -------
+    array, shape (...)
+        Linear between looks; infinite if it never does.
+    """
+    found = np.full(score.shape[:-1], np.inf)
+    for index in np.ndindex(found.shape):
+        curve = score[index]
+        above = np.flatnonzero(curve >= criterion)
+        if len(above):
+            k = above[0]
+            share = 0.0 if k == 0 else (criterion - curve[k - 1]) / (curve[k] - curve[k - 1])
+            found[index] = events[k] if k == 0 else events[k - 1] + share * (events[k] - events[k - 1])
+    return found
+
+
+_LIFE = ("learner", "replay", "seed")
+_CURVE = (*_LIFE, "event")
+ROWS = {
+    "learner": Variable(("learner",), "1", "learner", "str"),
+    "replay": Variable(("replay",), "1", "what is replayed, and how often per real event", "str"),
+    "seed": Variable(("seed",), "1", "seed of network, events and spike phases", "int64"),
+    "event": Variable(("event",), "1", "real events lived through", "int64"),
+    "hop": Variable(("hop",), "1", "hops upstream of the error source", "int64"),
+    "replays_per_event": Variable(("replay",), "1", "replays per real event", "int64"),
+    "rare_share": Variable(("replay", "seed"), "1", "share of the replays that replay a 9 as the rare event"),
+    "accuracy": Variable(_CURVE, "1", "accuracy on held-out images; of a spiking rule in spikes"),
+    "accuracy_rare": Variable(_CURVE, "1", "accuracy on held-out 9s"),
+    "accuracy_background": Variable(_CURVE, "1", "accuracy on held-out images of 0 to 8"),
+    "score": Variable(_CURVE, "1", "what is to be learned: accuracy, or mean of that on 9s and that on 0 to 8"),
+    "score_rates": Variable(_CURVE, "1", "score of the same weights in the rate network"),
+    "events_to_criterion": Variable(_LIFE, "1", "real events until the score reaches the criterion (inf: never)"),
+    "change": Variable((*_LIFE, "look", "hop"), "1", "relative change of the weights since the start, at each look"),
+    "caused": Variable((*_LIFE, "hop"), "1", "relative change against the sham run, per rare event"),
+    "floor": Variable((*_LIFE, "hop"), "1", "relative change between two sham runs, per rare event"),
+    "learned": Variable((*_LIFE, "hop"), "1", "part of `caused` along backprop's gradient at the start"),
+    "learning_rate": Variable(("learner", "replay"), "1", "learning rate per event"),
+}
+"""Variables of ``/summary/<problem>``; NaN where there is nothing to measure."""
+SWEEP_ROWS = {
+    "learner": ROWS["learner"],
+    "replay": ROWS["replay"],
+    "rate_index": Variable(("rate_index",), "1", "index of the learning rate that was tried", "int64"),
+    "rate": Variable(("learner", "rate_index"), "1", "learning rate per event that was tried"),
+    "score": Variable(
+        ("learner", "replay", "rate_index"), "1", "mean score over looks on validation images, tuning networks"
+    ),
+}
+"""Variables of ``/learning_rate_sweep/<problem>``."""
+RUN_ROWS = {
+    "event": ROWS["event"],
+    "hop": ROWS["hop"],
+    **{
+        name: replace(ROWS[name], dims=("event",))
+        for name in ("accuracy", "accuracy_rare", "accuracy_background", "score", "score_rates")
+    },
+    "change": replace(ROWS["change"], dims=("look", "hop")),
+    **{name: replace(ROWS[name], dims=("hop",)) for name in ("caused", "floor", "learned")},
+}
+"""Variables of ``/runs/<run>``."""
+
+
+def summarise(bench: Bench, problem: Problem, runs: Mapping[str, Run]) -> dict[str, Any]:
+    """Gather the results of a problem into labelled arrays."""
+    config, events = bench.config, np.array((0, *problem.looks))
+    axes = len(LEARNERS), len(problem.replaying), len(config.seeds)
+    found = [
+        [
+            [runs[c.name] for c in result_conditions(config, problem, learner, replaying, runs)]
+            for replaying in problem.replaying
+        ]
+        for learner in LEARNERS
+    ]
+    values: dict[str, Any] = {
+        "learner": LEARNERS,
+        "replay": [x.name for x in problem.replaying],
+        "seed": np.array(config.seeds),
+        "event": events,
+        "hop": np.arange(problem.n_hops),
+        "replays_per_event": np.array([x.per_event for x in problem.replaying]),
+        "rare_share": np.full(axes[1:], np.nan),
+        "learning_rate": np.array(
+            [[chosen_rate(config, problem, x, r, runs) for r in problem.replaying] for x in LEARNERS]
+        ),
+    }
+    for name in RUN_ROWS:
+        if name not in values:
+            values[name] = np.array([[[getattr(run, name) for run in row] for row in part] for part in found])
+    values["events_to_criterion"] = events_to(values["score"], events, problem.criterion)
+    for j, replaying in enumerate(problem.replaying):
+        for k, seed in enumerate(config.seeds):
+            kind = bench.life(Condition(problem, LOCAL, replaying, seed, 0.0)).kind
+            if replaying.per_event:
+                values["rare_share"][j, k] = (kind == Kind.RARE_REPLAY).sum() / (kind >= Kind.REPLAY).sum()
+    return values
+
+
+def swept(config: Config, problem: Problem, runs: Mapping[str, Run]) -> dict[str, Any]:
+    """Gather the choice of learning rates into labelled arrays."""
+    width = max(len(rates) for rates in problem.rates.values())
+    rate = np.full((len(LEARNERS), width), np.nan)
+    score = np.full((len(LEARNERS), len(problem.replaying), width), np.nan)
+    for i, learner in enumerate(LEARNERS):
+        tried = problem.rates[learner]
+        rate[i, : len(tried)] = tried
+        for j, replaying in enumerate(problem.replaying):
+            score[i, j, : len(tried)] = tuning_scores(config, problem, learner, replaying, runs)
+    names = [x.name for x in problem.replaying]
+    return {"learner": LEARNERS, "replay": names, "rate_index": np.arange(width), "rate": rate, "score": score}
+
+
+class Store:
+    """Finished lives, each in a file of its own until all are there."""
+
+    def __init__(self, out: Path, config: Config) -> None:
+        self.out = out
+        self.config = config
+        self.folder = out.with_name(f"{out.name}.parts")
+        self.runs: dict[str, Run] = {}
+        # Another version of the script may mean another experiment by the same settings.
+        self.identity = json.dumps({"config": asdict(config), "script": Path(__file__).read_text(encoding="utf-8")})
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise recording.RecordingError(f"{self.folder} cannot be made ({error}): give another --out.") from error
+        for path in self.folder.glob("*.h5"):
+            try:
+                with h5py.File(path) as file:
+                    if file.attrs.get("identity") == self.identity:
+                        found = recording.read_labelled(file["run"], RUN_ROWS)
+                        measured = {name: found[name] for name in Run.__dataclass_fields__}
+                        self.runs[path.name.removesuffix(".h5")] = Run(**measured)
+            except (OSError, KeyError):
+                continue  # damaged: it is lived again
+
+    def add(self, condition: Condition, run: Run) -> None:
+        """Keep a finished life; from here on it survives a kill."""
+
+        def fill(file: h5py.File) -> None:
+            file.attrs["identity"] = self.identity
+            self._write(file.create_group("run"), condition, run)
+
+        recording.write_hdf5(self.folder / f"{condition.name}.h5", fill, schema=SCHEMA)
+        self.runs[condition.name] = run
+
+    def _write(self, group: h5py.Group, condition: Condition, run: Run) -> None:
+        problem = condition.problem
+        group.attrs["problem"], group.attrs["learner"] = problem.name, condition.learner
+        group.attrs["replay"], group.attrs["role"] = condition.replaying.name, condition.role
+        group.attrs["seed"], group.attrs["learning_rate"] = condition.seed, condition.rate
+        axes = {"event": np.array((0, *problem.looks)), "hop": np.arange(problem.n_hops)}
+        recording.write_labelled(group, RUN_ROWS, vars(run) | axes)
+
+    def finish(self, conditions: Iterable[Condition], bench: Bench) -> None:
+        """Make one file of all lives, and remove their own."""
+        config = self.config
+
+        def fill(file: h5py.File) -> None:
+            text = Path(__file__).read_text(encoding="utf-8")
+            title = "How many real events, and how many replays"
+            recording.write_provenance(file, title=title, config=asdict(config), script=text)
+            file.attrs["seed"] = config.seeds[0]
+            file.attrs["circuit"] = json.dumps([json.loads(c.to_json()) for c in bench.circuits.values()])
+            for problem in bench.problems:
+                group = file.create_group(f"summary/{problem.slug}")
+                group.attrs["problem"], group.attrs["criterion"] = problem.name, problem.criterion
+                recording.write_labelled(group, ROWS, summarise(bench, problem, self.runs))
+                rates = file.create_group(f"learning_rate_sweep/{problem.slug}")
+                recording.write_labelled(rates, SWEEP_ROWS, swept(config, problem, self.runs))
+            runs = file.create_group("runs")
+            for condition in conditions:
+                self._write(runs.create_group(condition.name), condition, self.runs[condition.name])
+
+        recording.write_hdf5(self.out, fill, schema=SCHEMA)
+        for path in self.folder.glob("*.h5"):
+            path.unlink()
+        self.folder.rmdir()
+
+
+# ------------------------------------------------------------------------------------------ the run
+
+
+def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
+    """Run the experiment, or go on with it, and return the recording's path.
+
+    Parameters
+    ----------
+    config : Config
+    out : Path
+        The HDF5 file.
+    jobs : int
+        How many lives to simulate at once.
+
+    Returns
+    -------
+    Path
+        `out`; the figure lies beside it.
+    """
+    if script.is_complete(out, schema=SCHEMA, config=config):
+        return out
+    script.ready_machine()
+    store, bench = Store(out, config), Bench(config)
+    everything: list[Condition] = []
+    with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor, ThreadPoolExecutor(1) as beside:
+        row = bar.add_task("pretraining and compiling", total=100)
+
+        def shown(fraction: float) -> None:
+            bar.update(row, completed=int(100 * fraction))
+
+        def stop() -> None:
+            bench.stopped.set()
+            spiking.end_lives()
+
+        pairs = [(p, r) for p in bench.problems for r in p.replaying]
+        rows = {learner: bar.add_task(learner, total=2 * len(pairs)) for learner in LEARNERS}
+
+        def all_in_twin() -> None:
+            for problem, replaying in pairs:
+                for choose in (tuning_conditions, partial(result_conditions, runs=store.runs)):
+                    conditions = choose(config, problem, BACKPROP, replaying)
+                    everything.extend(conditions)
+                    missing = [c for c in conditions if c.name not in store.runs]
+                    if missing:
+                        for condition, lived in zip(missing, bench.in_twin(missing), strict=True):
+                            store.add(condition, lived)
+                    bar.advance(rows[BACKPROP])
+
+        def all_in_spikes() -> None:
+            for choose in (tuning_conditions, partial(result_conditions, runs=store.runs)):
+                conditions = [c for pair in pairs for c in choose(config, pair[0], LOCAL, pair[1])]
+                everything.extend(conditions)
+                missing = [c for c in conditions if c.name not in store.runs]
+                # The longest first, so that no core is idle in the end.
+                missing.sort(key=lambda c: -c.problem.n_hops * c.problem.looks[-1] * (1 + c.replaying.per_event))
+                share = len(pairs) / max(1, len(missing))
+                sweep.run_all(
+                    missing,
+                    lambda c: store.add(c, bench.in_spikes(c)),
+                    executor,
+                    done=lambda _, share=share: bar.advance(rows[LOCAL], share),
+                    stop=stop,
+                )
+
+        try:
+            bench.prepare(shown)
+            twin_lives = beside.submit(all_in_twin)
+            all_in_spikes()
+            twin_lives.result()
+        except BaseException:
+            stop()
+            raise
+    store.finish(everything, bench)
+    return out
+
+
+# ------------------------------------------------------------------------------------------ verdicts
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean over seeds of a difference, with its interval; NaN if there is but one seed."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, one: np.ndarray, other: np.ndarray) -> Difference:
+        """Compare two arrays over the same seeds."""
+        low, high = reach.interval(one - other) if len(one) > 1 else (np.nan, np.nan)
+        return cls(float((one - other).mean()), float(low), float(high))
+
+    @property
+    def word(self) -> str:
+        """Whether the first is ahead; undecided if the interval holds 0."""
+        return "ahead" if self.low > 0 else "behind" if self.high < 0 else "undecided"
+
+    def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{100 * self.mean:+.1f} points (one seed)"
+        return f"{self.word}, {100 * self.mean:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+
+
+def price(replays: Sequence[int], gains: Sequence[Difference]) -> int | None:
+    """Fewest replays per real event from which on the local rule is ahead with every number that was tried."""
+    best: int | None = None
+    for n, gain in sorted(zip(replays, gains, strict=True), key=lambda pair: -pair[0]):
+        if gain.word != "ahead":
+            break
+        best = n
+    return best
+
+
+def far_ratio(
+    learned: np.ndarray, reference: np.ndarray, nearest: int, *, per_hop_0: bool = False
+) -> tuple[float, float, float]:
+    """What far hops learn per rare event, as a fraction of what they learn in the reference.
+
+    Parameters
+    ----------
+    learned, reference : array, shape (n_seeds, n_hops)
+    nearest : int
+        First far hop.
+    per_hop_0 : bool, optional
+        Whether both are first divided by what hop 0 learns.
+
+    Returns
+    -------
+    tuple of float
+        Ratio of the means over seeds, and its bootstrap interval over seeds; NaN for that if there is but one.
+    """
+    one, other = learned[:, nearest:].mean(1), reference[:, nearest:].mean(1)
+    if per_hop_0:
+        one, other = one / learned[:, 0], other / reference[:, 0]
+    ratio = float(one.mean() / other.mean())
+    if len(one) == 1:
+        return ratio, np.nan, np.nan
+    drawn = np.random.default_rng(0).integers(0, len(one), (reach.RESAMPLES, len(one)))
+    low, high = np.percentile(one[drawn].mean(1) / other[drawn].mean(1), [2.5, 97.5])
+    return ratio, float(low), float(high)
+
+
+def span(values: np.ndarray, form: str = "{:.3g}") -> str:
+    """Mean over seeds with its bootstrap interval."""
+    low, high = reach.interval(values)
+    return f"{form.format(values.mean())} [{form.format(float(low))}, {form.format(float(high))}]"
+
+
+def _counted(events: np.ndarray) -> str:
+    """Median over seeds of the events to the criterion, "-" for never, and how many seeds got there."""
+    there = int(np.isfinite(events).sum())
+    middle = float(np.median(events))
+    return f"{'-' if np.isinf(middle) else f'{middle:.0f}'} ({there}/{len(events)})"
+
+
+def verdicts(problem: Problem, summary: Mapping[str, Any]) -> list[str]:
+    """Say what the numbers of a problem mean for the argument."""
+    score = efficiency(summary["score"])
+    local, backprop = score[LEARNERS.index(LOCAL)], score[LEARNERS.index(BACKPROP)]
+    names, per_event = list(summary["replay"]), [int(n) for n in summary["replays_per_event"]]
+    main = [j for j, x in enumerate(problem.replaying) if x.per_event and x.sampling == problem.replaying[1].sampling]
+    gains = [Difference.of(local[j], backprop[0]) for j in (0, *main)]
+    paid = price([per_event[j] for j in (0, *main)], gains)
+    needed = [[_counted(x) for x in row] for row in summary["events_to_criterion"]]
+    to = f"real events to {problem.criterion:.0%}"
+    lines = []
+    for j, gain in zip((0, *main), gains, strict=True):
+        replayed = f"with replay ({names[j]})" if j else "without replay"
+        counts = f"{needed[0][j]} against {needed[1][0]}"
+        lines.append(f"Local {replayed} against backprop without: {gain}; {to}: {counts}.")
+    lines.append(
+        "The local rule "
+        + (
+            f"needs fewer real events than backprop without replay; price in replays per real event: {paid}."
+            if paid is not None
+            else f"is NOT reliably ahead of backprop without, up to {max(per_event)} replays per real event."
+        )
+    )
+    in_rates = efficiency(summary["score_rates"])[LEARNERS.index(LOCAL)]
+    for j in main:
+        lines.append(
+            f"Same replays for both ({names[j]}), local against backprop: {Difference.of(local[j], backprop[j])}; the "
+            f"weights that it learned in spikes, but read out in rates: {Difference.of(in_rates[j], backprop[j])}."
+        )
+    for j, x in enumerate(problem.replaying):
+        if x.per_event and j not in main:
+            (same,) = [k for k in main if per_event[k] == x.per_event]
+            for learner, found in ((LOCAL, local), (BACKPROP, backprop)):
+                gain = Difference.of(found[same], found[j])
+                lines.append(f"Choosing what to replay, {learner}: {names[same]} against {names[j]}: {gain}.")
+    return lines
+
+
+def far_verdicts(problem: Problem, summary: Mapping[str, Any], nearest: int) -> list[str]:
+    """Say whether far hops learn less per event under the local rule, and how many replays make up for it."""
+    local, backprop = (summary["learned"][LEARNERS.index(name)] for name in (LOCAL, BACKPROP))
+
+    def against(values: np.ndarray, *, per_hop_0: bool = False) -> str:
+        ratio, low, high = far_ratio(values, backprop[0], nearest, per_hop_0=per_hop_0)
+        return f"{ratio:.2g}" if np.isnan(low) else f"{ratio:.2g} [{low:.2g}, {high:.2g}]"
+
+    _, _, high = far_ratio(local[0], backprop[0], nearest)
+    lines = [
+        f"Per rare event and without replay, hops {nearest} and more learn {against(local[0])} times what they learn "
+        f"under backprop ({against(local[0], per_hop_0=True)} times, if both are measured against hop 0): far hops "
+        f"learn less per event under the local rule: {'yes' if high < 1 else 'NO, or undecided'}."
+    ]
+    for j, name in enumerate(summary["replay"]):
+        if j:
+            lines.append(
+                f"With replay ({name}) they learn {against(local[j])} times what backprop without replay teaches them."
+            )
+    return lines
+
+
+# ------------------------------------------------------------------------------------------ tables and figure
+
+
+def print_tables(problem: Problem, summary: Mapping[str, Any], rates: Mapping[str, Any]) -> None:
+    """Print the results of a problem, and how its learning rates were chosen."""
+    console = script.console()
+    n_seeds = len(summary["seed"])
+    table = Table(title=f"{problem.name}: {problem.measure}, %, mean over {n_seeds} seed{'s' * (n_seeds > 1)} [95 %]")
+    table.add_column("learner")
+    table.add_column("replay")
+    table.add_column(f"{summary['event'][-1]} events", justify="right")
+    for column in ("all looks", f"to {problem.criterion:.0%}", "9s / others", "in rates", "rate"):
+        table.add_column(column, justify="right")
+    for i, learner in enumerate(summary["learner"]):
+        for j, name in enumerate(summary["replay"]):
+            curve = 100 * summary["score"][i, j]
+            last = [100 * summary[f"accuracy_{part}"][i, j, :, -1].mean() for part in ("rare", "background")]
+            table.add_row(
+                learner if j == 0 else "",
+                name,
+                f"{curve[:, -1].mean():.1f}",
+                span(efficiency(curve), "{:.1f}"),
+                _counted(summary["events_to_criterion"][i, j]),
+                f"{last[0]:.0f} / {last[1]:.0f}",
+                f"{100 * summary['score_rates'][i, j, :, -1].mean():.1f}",
+                f"{summary['learning_rate'][i, j]:g}",
+            )
+    console.print(table)
+    share = np.nanmean(summary["rare_share"][1:], axis=1) if problem.rare else []
+    if len(share):
+        said = ", ".join(f"{name}: {x:.0%}" for name, x in zip(summary["replay"][1:], share, strict=True))
+        console.print(f"Share of the replays that are 9s: {said}.", soft_wrap=True)
+    if np.isfinite(rates["score"]).any():
+        table = Table(title=f"{problem.name}: choice of the learning rate per event, mean score over looks, %")
+        table.add_column("learner")
+        table.add_column("replay")
+        table.add_column("rate: score on validation images, tuning networks")
+        for i, learner in enumerate(rates["learner"]):
+            for j, name in enumerate(rates["replay"]):
+                tried = [(x, y) for x, y in zip(rates["rate"][i], rates["score"][i, j], strict=True) if np.isfinite(y)]
+                if tried:
+                    best = max(range(len(tried)), key=lambda k: (tried[k][1], -k))
+                    edge = "  (best at the edge)" if best in (0, len(tried) - 1) else ""
+                    cells = ", ".join(f"{x:g}: {100 * y:.1f}" for x, y in tried)
+                    table.add_row(learner if j == 0 else "", name, cells + edge)
+        console.print(table)
+
+
+def print_hops(problem: Problem, summary: Mapping[str, Any]) -> None:
+    """Print what a rare event teaches each hop."""
+    table = Table(
+        title=f"{problem.name}: change per rare event along backprop's gradient, in millionths of the weights, by hop",
+        padding=0,
+    )
+    table.add_column("learner: replay", no_wrap=True)
+    for hop in summary["hop"]:
+        table.add_column(str(hop), justify="right", no_wrap=True)
+    for i, learner in enumerate(summary["learner"]):
+        for j, name in enumerate(summary["replay"]):
+            row = 1e6 * summary["learned"][i, j].mean(0)
+            table.add_row(f"{learner}: {name}", *(f"{x:.1f}" if 0 < abs(x) < 10 else f"{x:.0f}" for x in row))
+    script.console().print(table)
+
+
+LOOKS = dict(zip(LEARNERS, plots.styles(LEARNERS), strict=True))
+
+
+def _band(axes: Axes, x: np.ndarray, values: np.ndarray, **look: Any) -> None:
+    """Draw mean and interval over seeds (seed, x)."""
+    low, high = reach.interval(values, axis=0)
+    axes.plot(x, values.mean(0), **look)
+    axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def _shown_replays(problem: Problem) -> dict[int, tuple[Any, str]]:
+    """Which replays the curves show, by index: line and filling of the marker."""
+    most = max(x.per_event for x in problem.replaying)
+    shown: dict[int, tuple[Any, str]] = {0: ((0, (1, 1.2)), "none")}
+    for j, x in enumerate(problem.replaying):
+        if x.per_event == most:
+            main = x.sampling == problem.replaying[1].sampling
+            shown[j] = ("-", "full") if main else ("", "left")
+    return shown
+
+
+def _curves(axes: Axes, problem: Problem, summary: Mapping[str, Any]) -> None:
+    """Draw scores over real events."""
+    for i, learner in enumerate(LEARNERS):
+        look = LOOKS[learner]
+        for j, (line, filling) in _shown_replays(problem).items():
+            if filling == "left":
+                continue
+            curve = 100 * summary["score"][i, j]
+            _band(
+                axes,
+                summary["event"],
+                curve,
+                color=look.color,
+                linestyle=line,
+                marker=look.marker,
+                fillstyle=filling,
+            )
+    axes.axhline(100 * problem.criterion, color="0.6", linewidth=0.6, linestyle=":", zorder=0)
+    axes.set_xlabel("real events")
+    axes.set_ylabel("accuracy (%)" if not problem.rare else "accuracy, mean of\n9s and others (%)")
+    plots.heading(axes, problem.name)
+
+
+def _by_replays(axes: Axes, problem: Problem, summary: Mapping[str, Any]) -> None:
+    """Draw the mean score over looks against replays per real event."""
+    x = summary["replays_per_event"]
+    score = 100 * efficiency(summary["score"])
+    main = [
+        j for j, r in enumerate(problem.replaying) if not r.per_event or r.sampling == problem.replaying[1].sampling
+    ]
+    for i, learner in enumerate(LEARNERS):
+        look = LOOKS[learner]
+        _band(axes, x[main], score[i, main].T, color=look.color, marker=look.marker, linestyle="-")
+        for j in set(range(len(x))) - set(main):
+            axes.plot(x[j], score[i, j].mean(), color=look.color, marker=look.marker, fillstyle="left", linestyle="")
+    axes.axhline(score[LEARNERS.index(BACKPROP), 0].mean(), color=LOOKS[BACKPROP].color, linewidth=0.6, linestyle=":")
+    axes.set_xticks(sorted(set(x.tolist())))
+    axes.set_xlabel("replays per real event")
+    axes.set_ylabel("mean over looks (%)")
+
+
+def _hops(axes: Axes, problem: Problem, summary: Mapping[str, Any], nearest: int) -> None:
+    """Draw what a rare event teaches each hop."""
+    shown = {j: look for j, look in _shown_replays(problem).items() if look[1] != "left"}
+    values = 1e6 * summary["learned"][:, list(shown)]
+    lowest = np.abs(values[values != 0]).min()
+    threshold = 10 ** np.ceil(np.log10(max(lowest, 1e-3 * np.abs(values).max())))
+    for i, learner in enumerate(LEARNERS):
+        look = LOOKS[learner]
+        for k, (line, filling) in enumerate(shown.values()):
+            _band(
+                axes,
+                summary["hop"],
+                values[i, k],
+                color=look.color,
+                marker=look.marker,
+                linestyle=line,
+                fillstyle=filling,
+            )
+    axes.set_yscale("symlog", linthresh=threshold)
+    axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
+    axes.axvline(nearest - 0.5, color="0.6", linewidth=0.6, linestyle=":")
+    axes.set_xticks(summary["hop"])
+    axes.set_xlabel("hops upstream")
+    axes.set_ylabel("learned per rare event\n(millionths of the weights)")
+    plots.heading(axes, f"{problem.name}: by hop")
+
+
+def figure(config: Config, summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw scores over real events and over replays, and what each hop learns per event."""
+    everyone = problems(config)
+    n_seeds = len(config.seeds)
+    with plots.page(150) as drawn:
+        grid = drawn.add_gridspec(3, 3)
+        axes = [[drawn.add_subplot(grid[row, k]) for k in range(3)] for row in range(2)]
+        for k, problem in enumerate(everyone):
+            _curves(axes[0][k], problem, summaries[problem.name])
+            _by_replays(axes[1][k], problem, summaries[problem.name])
+        wide, beside = drawn.add_subplot(grid[2, :2]), drawn.add_subplot(grid[2, 2])
+        (measured,) = [p for p in everyone if p.against_sham]
+        _hops(wide, measured, summaries[measured.name], config.nearest)
+        most, all_digits = max(config.replays), max(config.replays_digits)
+        black = {"color": "0.2", "marker": "o"}
+        handles = [
+            *(Line2D([], [], color=LOOKS[x].color, marker=LOOKS[x].marker, linestyle="-", label=x) for x in LEARNERS),
+            Line2D([], [], linestyle=(0, (1, 1.2)), fillstyle="none", label="a-c, g: no replay", **black),
+            Line2D([], [], linestyle="-", label=f"a-c, g: {most} replays per real event (a: {all_digits})", **black),
+            Line2D([], [], linestyle="", fillstyle="left", label="e, f: the most, drawn uniformly", **black),
+            Line2D([], [], linestyle=":", color="0.6", label="a-c: criterion; g: where far begins"),
+            Line2D([], [], linestyle=":", color=LOOKS[BACKPROP].color, label="d-f: backprop without replay"),
+        ]
+        beside.axis("off")
+        beside.legend(handles=handles, loc="center", frameon=False)
+        for panel, name in zip([*axes[0], *axes[1], wide], "abcdefg", strict=True):
+            plots.letter(panel, name)
+        plots.note(
+            drawn,
+            "Held-out images, in spikes for the error relay, in rates for backprop. Replays are drawn uniformly in a "
+            "and d, by surprise at the start in b, c, e, f. g: change against the sham run along backprop's gradient at "
+            f"the start, after {config.looks[config.sham_look - 1]} real events. "
+            + (
+                "One seed, and therefore no interval."
+                if n_seeds == 1
+                else f"Mean over {n_seeds} seeds; bands: 95 % bootstrap interval over seeds."
+            ),
+        )
+    return drawn
+
+
+def show(path: Path, config: Config) -> None:
+    """Print the tables and the verdicts, and draw the figure."""
+    console = script.console()
+    summaries = {}
+    with h5py.File(path) as file:
+        for problem in problems(config):
+            summaries[problem.name] = recording.read_labelled(file[f"summary/{problem.slug}"], ROWS)
+            rates = recording.read_labelled(file[f"learning_rate_sweep/{problem.slug}"], SWEEP_ROWS)
+            print_tables(problem, summaries[problem.name], rates)
+            if problem.against_sham:
+                print_hops(problem, summaries[problem.name])
+    if len(config.seeds) == 1:
+        console.print("One seed, and therefore no interval and no verdict.")
+    for problem in problems(config):
+        console.print(f"[bold]{problem.name}[/bold] ({problem.measure}, mean over looks)", soft_wrap=True)
+        lines = verdicts(problem, summaries[problem.name])
+        if problem.against_sham:
+            lines = far_verdicts(problem, summaries[problem.name], config.nearest) + lines
+        for line in lines:
+            console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+    for written in plots.save(figure(config, summaries), path.with_suffix("")):
+        console.print(f"wrote {written}", soft_wrap=True)
+    console.print(f"wrote {path}", soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line and run."""
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="data_efficiency",
+        settings={"": Config(), "quick": QUICK, "full": FULL},
+        sizes={
+            "quick": "one seed, 40 or 100 real events, under a minute",
+            "full": "ten seeds, more events, replays and rates, 2 hours",
+        },
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs), config),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
