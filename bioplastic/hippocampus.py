@@ -30,16 +30,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from brian2 import Hz, NeuronGroup, Subgroup, Synapses, ms, second
+from brian2 import Clock, Hz, NeuronGroup, Subgroup, Synapses, ms, second
 from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.cells import JUMP, CellParameters
 from bioplastic.circuit import CircuitError
 from bioplastic.units import UnitError, quantity
 
+CONTROL_STEP = 5 * ms
+"""Time step of salience cell, gates, ripples and index: one spike of a ripple. Attention cells have that of the cells.
+It halves what the hippocampus costs."""
 CONTROL_RATE = 100 * Hz
 """At which the salience cell and the gates fire while they are on."""
-BURST_RATE = 150 * Hz
+BURST_RATE = 200 * Hz
 """At which index cells fire in a ripple: the ripple band of the rat is 150 to 200 Hz (Buzsaki 2015)."""
 TAU_LOOP = 10 * ms
 """Of what attention cells hear of index cells: shorter than the shortest ripple, so that a ripple fills the loop."""
@@ -66,17 +69,27 @@ NEVER = 1e9 * second
 """Interval between reactivations where there are none; compiled programs cannot be given infinity."""
 
 RECALL_EQUATIONS = """
-drecalled/dt = -recalled/tau_recalled : 1   # trace of the attention cell's spikes
-dopened/dt = -opened/tau_recalled : 1       # trace of its gate's spikes: over how long the former has added up
-dgated/dt = -gated/tau_gate : 1             # the same, faster: whether the gate is open
-present : 1                                 # 1 while the outside world drives the cell: then memory does not
+recalled : 1   # trace of the attention cell's spikes
+opened : 1     # trace of its gate's spikes: over how long the former has added up
+gated : 1      # the same, faster: whether the gate is open
+present : 1    # 1 while the outside world drives the cell: then memory does not
 """
-"""What cells need that are to be targets, beside `rmax` in their namespace; `RECALL_NAMESPACE` has the rest."""
-RECALL_NAMESPACE = {"tau_recalled": TAU_RECALLED, "tau_gate": TAU_GATE}
+"""What cells need that are to be targets, beside `rmax` in their namespace."""
+# Not differential equations, which would cost as much for all other cells of the group.
+_FADE = f"""
+recalled = recalled*exp(-dt/({TAU_RECALLED / ms}*ms))
+opened = opened*exp(-dt/({TAU_RECALLED / ms}*ms))
+gated = gated*exp(-dt/({TAU_GATE / ms}*ms))
+"""
 HELD = f"(1 - present)*int(gated > {OPEN})"
 """Whether memory drives the soma of such a cell,"""
 RECALLED = "recalled/(opened + 1e-9)"
 """and its rate then: unbiased from the first spikes on."""
+DRIVE = f"""
+target = present*target + {HELD}*{RECALLED}
+clamp = clip(1 - predicts + present + {HELD}, 0, 1)
+"""
+"""How memory drives two-dendrite cells."""
 
 _ATTENTION = """
 level : 1                            # what its partner did when the world last drove it, or index cells say
@@ -112,7 +125,7 @@ P : 1
 _SALIENCE_STEP = """
 S = clip(S - dt, 0*second, longest_hold)*(1 - listening)
 lit = int(S > ignition*(1 - lit))
-P = lit*(P + control_rate*dt) + 1 - lit
+P = lit*(P + control_rate*dt) + (1 - lit)*0.5
 """
 _GATES = """
 T : second                     # for how long it is still open
@@ -479,6 +492,8 @@ class HippocampalCircuit:
         For each target, from its index cells to its attention cells.
     others : tuple of Synapses
         All other synapses.
+    targets : tuple of NeuronGroup or Subgroup
+        The targets, as they are now told to forget what memory drove them to.
     """
 
     attention: NeuronGroup
@@ -488,12 +503,13 @@ class HippocampalCircuit:
     index: NeuronGroup
     memory: tuple[Synapses, ...]
     others: tuple[Synapses, ...]
+    targets: tuple[NeuronGroup | Subgroup, ...]
 
     @property
-    def objects(self) -> tuple[NeuronGroup | Synapses, ...]:
+    def objects(self) -> tuple[NeuronGroup | Subgroup | Synapses, ...]:
         """What a ``Network`` needs to hold."""
         groups = (self.attention, self.salience, self.gates, self.ripples, self.index)
-        return (*groups, *self.memory, *self.others)
+        return (*groups, *self.memory, *self.others, *self.targets)
 
     @property
     def parts(self) -> dict[str, NeuronGroup | Synapses]:
@@ -556,6 +572,7 @@ def build(
     parameters: CellParameters | None = None,
     replay: Replay | None = None,
     memory: Memory | None = None,
+    drive: str = DRIVE,
     seed: int = 0,
     name: str = "hippocampus",
 ) -> HippocampalCircuit:
@@ -565,15 +582,17 @@ def build(
     ----------
     hippocampus : Hippocampus
     populations : mapping of str to NeuronGroup or Subgroup
-        At least those that `hippocampus` names. Targets need `RECALL_EQUATIONS`, and cells that let `recalled` drive
-        them while `HELD`; ``bioplastic.spiking.cell_group(..., recall=True)`` makes such. The error source needs an
-        event ``error``.
+        At least those that `hippocampus` names. Targets need `RECALL_EQUATIONS`, as cells of
+        ``bioplastic.spiking.cell_group(..., recall=True)`` have them. The error source needs an event ``error``.
     parameters : CellParameters, optional
         Only `rmax` counts: the rate that 1 stands for.
     replay : Replay, optional
         None by default.
     memory : Memory, optional
         What it remembers at the start; nothing by default.
+    drive : str, optional
+        Code that makes a target's cells fire at `RECALLED` while `HELD`, run before each step; the default is for
+        two-dendrite cells.
     seed : int, optional
         Of the time of the first reactivation.
     name : str, optional
@@ -596,11 +615,11 @@ def build(
     sizes = [populations[target.population].N for target in hippocampus.targets]
     edges = np.concatenate([[0], np.cumsum(sizes)])
     constants = _constants(hippocampus, parameters)
+    control = Clock(CONTROL_STEP, name=f"{name}_clock")
 
-    def group(part: str, n: int, equations: str, step: str, **spiking: Any) -> NeuronGroup:
-        made = NeuronGroup(
-            n, equations, method="exact", namespace=constants, name=f"{name}_{part}", **({"reset": "P -= 1"} | spiking)
-        )
+    def group(part: str, n: int, equations: str, step: str, **how: Any) -> NeuronGroup:
+        how = {"reset": "P -= 1", "clock": control} | how
+        made = NeuronGroup(n, equations, method="exact", namespace=constants, name=f"{name}_{part}", **how)
         made.run_regularly(step, when="before_thresholds", name=f"{name}_{part}_step")
         return made
 
@@ -610,9 +629,8 @@ def build(
         others.append(Synapses(source, target, on_pre=on_pre, namespace=constants, name=f"{name}_{part}", **how))
         return others[-1]
 
-    attention = group(
-        "attention", int(edges[-1]), _ATTENTION, _ATTENTION_STEP, threshold="P >= 1", reset=_ATTENTION_RESET
-    )
+    fires = {"threshold": "P >= 1", "reset": _ATTENTION_RESET, "clock": None}
+    attention = group("attention", int(edges[-1]), _ATTENTION, _ATTENTION_STEP, **fires)
     salience = group("salience", 1, _SALIENCE, _SALIENCE_STEP, threshold="P >= 1 and lit > 0")
     gates = group("gates", len(sizes), _GATES, _GATES_STEP, threshold="P >= 1 and T > 0*second")
     ripples = group("ripples", 1, _RIPPLES, _RIPPLES_STEP, threshold="wait <= 0*second", reset=_NEXT_RIPPLE)
@@ -638,16 +656,16 @@ def build(
         part, cells, partners = target.population, populations[target.population], attention[edges[k] : edges[k + 1]]
         gate = gates[k : k + 1]
         synapses(f"hears_{part}", cells, partners, _HEAR).connect(j="i")
-        synapses(f"drives_{part}", partners, cells, f"recalled_post += {JUMP.format(tau='tau_recalled')}").connect(
-            j="i"
-        )
+        synapses(f"drives_{part}", partners, cells, _DRIVE).connect(j="i")
         synapses(f"gates_{part}", gate, partners, "gate_post = 1").connect()
         synapses(f"clamps_{part}", gate, cells, _CLAMP).connect()
+        cells.run_regularly(_FADE + drive, when="before_groups", name=f"{name}_fade_{part}")
         senders = np.flatnonzero(hippocampus.role == k)
         stored = Synapses(index, partners, "w : 1", namespace=constants, name=f"{name}_memory_{part}", **_MEMORY)
         stored.connect(i=np.repeat(senders, sizes[k]), j=np.tile(np.arange(sizes[k]), len(senders)))
         memories.append(stored)
-    built = HippocampalCircuit(attention, salience, gates, ripples, index, tuple(memories), tuple(others))
+    targets = tuple(populations[target.population] for target in hippocampus.targets)
+    built = HippocampalCircuit(attention, salience, gates, ripples, index, tuple(memories), tuple(others), targets)
     for (part, variable), value in start_values(hippocampus, replay or Replay(), memory, seed=seed).items():
         setattr(built.parts[part], variable, value)
     return built
@@ -677,7 +695,8 @@ def _constants(hippocampus: Hippocampus, parameters: CellParameters) -> dict[str
     )
     return {
         **{name: getattr(hippocampus, name) for name in same_name},
-        **RECALL_NAMESPACE,
+        "tau_recalled": TAU_RECALLED,
+        "tau_gate": TAU_GATE,
         "rmax": parameters.rmax,
         "control_rate": CONTROL_RATE,
         "burst_rate": BURST_RATE,

@@ -58,11 +58,8 @@ from bioplastic.cells import PHI, CellParameters
 from bioplastic.circuit import Circuit, CircuitError, Feedback, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Schedule, ScheduleError, Timeline, Timing, lay_out
 from bioplastic.hippocampus import (
-    HELD,
     OPEN,
     RECALL_EQUATIONS,
-    RECALL_NAMESPACE,
-    RECALLED,
     HippocampalCircuit,
     Hippocampus,
     Memory,
@@ -94,9 +91,6 @@ PRECOMPILED = "cmath ctime iostream fstream climits random vector map set algori
 
 
 SOMA = "rate = free_rate + clamp*(target - free_rate)"
-SOMA_WITH_RECALL = f"""held = {HELD}
-        rate = free_rate + (held + (1 - held)*clamp)*(held*{RECALLED} + (1 - held)*target - free_rate)"""
-"""Memory comes before a clamp, but where the outside world drives the cell `HELD` is 0."""
 
 
 class ActivityError(RuntimeError):
@@ -123,7 +117,7 @@ def cell_group(
         One of the spiking rules of `bioplastic.rules`; its parameters are written into the group.
     parameters : CellParameters, optional
     recall : bool, optional
-        Whether a hippocampus may drive them (`bioplastic.hippocampus.RECALL_EQUATIONS`).
+        Whether a hippocampus may drive some of them (`bioplastic.hippocampus.RECALL_EQUATIONS`).
     name : str, optional
         Brian2 name of the group.
 
@@ -149,15 +143,14 @@ def cell_group(
         reset=cell_model.RESET,
         events={"error": cell_model.ERROR_EVENT},
         method="exact",
-        namespace=parameters.namespace | (RECALL_NAMESPACE if recall else {}),
+        namespace=parameters.namespace,
         name=name,
     )
-    soma = SOMA_WITH_RECALL if recall else SOMA
     # Every cell runs the same branch-free lines, so that the compiler can vectorise them.
     group.run_regularly(
         f"""
         free_rate = {code.soma}
-        {soma}
+        {SOMA}
         err = predicts*({code.mismatch})
         P += rate*rmax*dt
         E = E*exp(-leak*dt) + err*rmax*dt
@@ -658,7 +651,7 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     parameters, restoring = spec.parameters, spec.restoring
     spiking = build(circuit, spec.rule, parameters=parameters, restoring=restoring, recall=recall, name="cells")
     step = spec.resolution
-    coarse, checkups = Clock(step, name="coarse"), Clock(HEALTH_INTERVAL, name="checkups")
+    coarse = Clock(step, name="coarse")
     n_inputs = sum(p.size for p in circuit.inputs)
     n_outputs = sum(p.size for p in circuit.error_sources)
     tables = {
@@ -686,6 +679,7 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         subgroups.append(group)
         first += population.size
     first = 0
+    known = "present" if recall else "clamp"  # with a hippocampus, a clamp need not be the outside world's
     for population in circuit.error_sources:
         group = spiking.population(population.name)
         # A sham event's outcome is the prediction when the outcome begins, held from then on. A single look at V would
@@ -695,11 +689,10 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
             happens = outcome_at(t)
             own = int(happens == own_prediction)
             prediction += ({PHI.format(v="V")} - prediction)*smoothing
-            held = clamp*target + (1 - clamp)*prediction
+            held = {known}*target + (1 - {known})*prediction
             target = own*held + (1 - own)*outcomes((clip(happens, no_outcome, inf) + 1)*second, i + {first})
-            clamp = int(happens != no_outcome)
-            """
-            + ("present = clamp" if recall else ""),
+            {known} = int(happens != no_outcome)
+            """,
             clock=coarse,
             when="start",
         )
@@ -730,6 +723,32 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         copies.connect(i=0, j=np.arange(len(spiking.synapses)))
         copies.pre.order = 2  # after the error spikes of the same step, as a life that ends here has them
 
+    if compiled:
+        recorder.run_regularly("over = stop_if(int(t >= life))", clock=coarse, when="end")
+    health, others = _watch_health(spiking, compiled=compiled)
+    outputs = np.concatenate([np.arange(circuit.n_cells)[circuit.slices[p.name]] for p in circuit.error_sources])
+    monitors: dict[str, Any] = {
+        "errors": EventMonitor(spiking.cells, "error", variables=["E"], name="errors"),
+        "predictions": StateMonitor(
+            spiking.cells, "prediction", record=outputs, clock=coarse, name="predictions", order=1
+        ),
+    }
+    if spec.record_spikes:
+        monitors["spikes"] = SpikeMonitor(spiking.cells, name="spikes")
+    attached = None
+    if spec.hippocampus is not None:
+        attached, told = _attach(spec, spec.hippocampus, spiking, tables, coarse)
+        others += told
+        index = attached.index
+        monitors["ignitions"] = EventMonitor(index, "ignition", variables=["u", "cue", "alert"], name="ignitions")
+        monitors["writes"] = EventMonitor(index, "write", name="writes")
+        monitors["index_spikes"] = SpikeMonitor(index, name="index_spikes")
+    return _Assembly(spiking, tables, recorder, copies, health, monitors, (*others, *subgroups), attached)
+
+
+def _watch_health(spiking: SpikingCircuit, *, compiled: bool) -> tuple[NeuronGroup, list[Any]]:
+    """Make what stops a life in which a population goes silent or diverges, and what that needs."""
+    circuit, checkups = spiking.circuit, Clock(HEALTH_INTERVAL, name="checkups")
     health = NeuronGroup(
         len(circuit.populations),
         "activity : 1\npotential : 1\nmust_fire : 1 (constant)\nsick : 1",
@@ -747,9 +766,7 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     member = np.concatenate([np.full(p.size, k) for k, p in enumerate(circuit.populations)])
     watch.connect(i=np.arange(circuit.n_cells), j=member)
     condition = "must_fire*int(t > settled)*int(activity < silent) + 1 - int(potential < limit)"
-    others: list[Any] = [watch]
     if compiled:
-        recorder.run_regularly("over = stop_if(int(t >= life))", clock=coarse, when="end")
         health.run_regularly(f"sick = stop_if({condition})", clock=checkups, when="end")
     else:
         health.run_regularly(f"sick = {condition}", clock=checkups, when="end")
@@ -758,42 +775,21 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
             if np.any(health.sick[:] > 0):
                 brian2.stop()
 
-        others.append(NetworkOperation(stop_when_sick, clock=checkups, when="end", order=1))
-    outputs = np.concatenate([np.arange(circuit.n_cells)[circuit.slices[p.name]] for p in circuit.error_sources])
-    monitors: dict[str, Any] = {
-        "errors": EventMonitor(spiking.cells, "error", variables=["E"], name="errors"),
-        "predictions": StateMonitor(
-            spiking.cells, "prediction", record=outputs, clock=coarse, name="predictions", order=1
-        ),
-    }
-    if spec.record_spikes:
-        monitors["spikes"] = SpikeMonitor(spiking.cells, name="spikes")
-    attached = None
-    if spec.hippocampus is not None:
-        attached = _attach(spec.hippocampus, spiking, parameters, tables, spec.n_steps, coarse)
-        monitors["ignitions"] = EventMonitor(
-            attached.index, "ignition", variables=["u", "cue", "alert"], name="ignitions"
-        )
-        monitors["writes"] = EventMonitor(attached.index, "write", name="writes")
-        monitors["index_spikes"] = SpikeMonitor(attached.index, name="index_spikes")
-        if _has_variable(spec.rule, "window"):
-            source = [t.population for t in spec.hippocampus.targets].index(spec.hippocampus.surprise)
-            opens = Synapses(attached.gates, spiking.cells, on_pre="gated_post = 1", name="opens_window")
-            hidden = np.flatnonzero(_never_recalled(circuit))
-            opens.connect(i=source, j=hidden)
-            others.append(opens)
-    return _Assembly(spiking, tables, recorder, copies, health, monitors, (*others, *subgroups), attached)
+        return health, [watch, NetworkOperation(stop_when_sick, clock=checkups, when="end", order=1)]
+    return health, [watch]
 
 
 def _attach(
+    spec: ModelSpec,
     hippocampus: Hippocampus,
     spiking: SpikingCircuit,
-    parameters: CellParameters,
     tables: dict[str, TimedArray],
-    n_steps: int,
     coarse: Clock,
-) -> HippocampalCircuit:
-    """Give a circuit a hippocampus that follows its schedule; adds the tables it needs to `tables`."""
+) -> tuple[HippocampalCircuit, list[Subgroup | Synapses]]:
+    """Give a circuit a hippocampus that follows its schedule; adds the tables it needs to `tables`.
+
+    Returns the hippocampus, and what else of the circuit now acts on its own.
+    """
     circuit = spiking.circuit
     for target in hippocampus.targets:
         if circuit.population(target.population).role == "hidden":
@@ -802,15 +798,27 @@ def _attach(
                 "drives: give inputs and error sources."
             )
     groups = {p.name: spiking.population(p.name) for p in circuit.populations}
-    attached = hippocampal.build(hippocampus, groups, parameters=parameters)
+    attached = hippocampal.build(hippocampus, groups, parameters=spec.parameters)
     for name in ("salience_at", "resting_at"):
-        tables[name] = TimedArray(np.zeros(n_steps), dt=coarse.dt, name=name)
+        tables[name] = TimedArray(np.zeros(spec.n_steps), dt=coarse.dt, name=name)
     attached.salience.namespace = attached.salience.namespace | tables | {"no_outcome": NO_OUTCOME}
     attached.ripples.namespace = attached.ripples.namespace | tables
     listening = "listening = int(stimulus_at(t) >= 0)*int(outcome_at(t) == no_outcome)"
     attached.salience.run_regularly(f"importance = salience_at(t)\n{listening}", clock=coarse, when="start")
     attached.ripples.run_regularly("resting = resting_at(t)", clock=coarse, when="start")
-    return attached
+    others: list[Subgroup | Synapses] = []
+    if _has_variable(spec.rule, "window"):
+        outcomes = [k for k, t in enumerate(hippocampus.targets) if circuit.population(t.population).role != "input"]
+        opens = Synapses(attached.gates, spiking.cells, on_pre="gated_post = 1", name="opens_window")
+        hidden = np.flatnonzero(_never_recalled(circuit))
+        opens.connect(i=np.repeat(outcomes, len(hidden)), j=np.tile(hidden, len(outcomes)))
+        others.append(opens)
+        for population in circuit.hidden:
+            cells = groups[population.name]
+            fade = f"gated = gated*{np.exp(-float(coarse.dt / hippocampal.TAU_GATE))}"
+            cells.run_regularly(fade, clock=coarse, when="start", order=1)  # after it has been looked at
+            others.append(cells)
+    return attached, others
 
 
 # ------------------------------------------------------------------------------------------ models that live schedules
@@ -988,7 +996,7 @@ class Model:
             target.population: found[f"memory[{k}]"].reshape(int((hippocampus.role == k).sum()), -1)
             for k, target in enumerate(hippocampus.targets)
         }
-        # Of all cells that get to the line within a race, the first step's best is the one whose assembly becomes active.
+        # Of all cells that get to the line within a race, the best of the first step has the active assembly.
         recalled = found["ignition_alert"] < OPEN
         time = found["ignition_time"][recalled]
         lead = np.maximum(found["ignition_u"], found["ignition_cue"])[recalled]

@@ -146,7 +146,7 @@ plastic : 1          # 1 where both weights learn, else 0
 """,
         cell_equations="""
 hops : 1 (constant)                 # hops upstream of the nearest error source
-window : 1 (shared)                 # 1 while an outcome is present anywhere, else 0
+window : 1                          # 1 while an outcome is present anywhere, else 0
 eta_apical : 1 (shared, constant)   # learning rate of the apical dendrite
 """,
         on_error=f"abias -= eta_apical*theta*{ERROR_SIGN.format(E='E')}*int(hops > 0)\n{ON_ERROR_EVENT}",
