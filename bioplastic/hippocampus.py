@@ -467,6 +467,41 @@ class Memory:
         strength = self.strength[: hippocampus.capacity * hippocampus.assembly : hippocampus.assembly]
         return np.where(strength[:, None] > 0, mean, np.nan)
 
+    def put(self, hippocampus: Hippocampus, k: int, patterns: Mapping[str, np.ndarray], *, tag: float) -> Memory:
+        """Return the same with memory `k` replaced, at full strength.
+
+        Parameters
+        ----------
+        hippocampus : Hippocampus
+        k : int
+            Which of the ``hippocampus.capacity`` memories.
+        patterns : mapping of str to array, shape (n_cells,)
+            For each target, what is to be reinstated; the others keep what they have.
+        tag : float
+
+        Raises
+        ------
+        CircuitError
+            There is no such memory.
+        """
+        cells = self._cells(hippocampus, k)
+        each = hippocampus.assembly // len(hippocampus.targets)
+        weights = dict(self.weights)
+        for name, pattern in patterns.items():
+            weights[name] = weights[name].copy()
+            weights[name][k * each : (k + 1) * each] = pattern
+        return Memory(np.where(cells, 1.0, self.strength), np.where(cells, tag, self.tag), weights)
+
+    def without(self, hippocampus: Hippocampus, k: int) -> Memory:
+        """Return the same without memory `k`, which then is never reactivated; arguments and errors as of `put`."""
+        cells = self._cells(hippocampus, k)
+        return replace(self, strength=np.where(cells, 0.0, self.strength), tag=np.where(cells, 0.0, self.tag))
+
+    def _cells(self, hippocampus: Hippocampus, k: int) -> np.ndarray:
+        if not 0 <= k < hippocampus.capacity:
+            raise CircuitError(f"memory {k} does not exist; there are 0 to {hippocampus.capacity - 1}.")
+        return np.arange(hippocampus.n_index) // hippocampus.assembly == k
+
     def with_pattern(self, population: str, order: np.ndarray) -> Memory:
         """Return the same with the cells of a target in another order, a control.
 

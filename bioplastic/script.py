@@ -165,6 +165,82 @@ def is_complete(out: Path, *, schema: str, config: Any) -> bool:
     return True
 
 
+class Store:
+    """Finished runs of an experiment whose recording is no `Experiment`, each in a file of its own until all are there.
+
+    Attributes
+    ----------
+    runs : dict of str to dict
+        What was measured in each, by name.
+    """
+
+    def __init__(
+        self, out: Path, *, schema: str, rows: Mapping[str, recording.Variable], config: Any, sources: Sequence[Path]
+    ) -> None:
+        """Begin, or go on with what is there.
+
+        Parameters
+        ----------
+        out : Path
+            The HDF5 file.
+        schema : str
+            Its name.
+        rows : mapping of str to Variable
+            What is measured in a run.
+        config : dataclass
+            With `seeds`.
+        sources : sequence of Path
+            The script, and what else a run depends on: another version may mean another experiment.
+
+        Raises
+        ------
+        RecordingError
+            The folder for the files cannot be made.
+        """
+        self.out, self.schema, self.rows, self.config = out, schema, rows, config
+        self.script = sources[0].read_text(encoding="utf-8")
+        self.identity = json.dumps([asdict(config), *(path.read_text(encoding="utf-8") for path in sources)])
+        self.folder = out.with_name(f"{out.name}.parts")
+        self.runs: dict[str, dict[str, Any]] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise recording.RecordingError(f"{self.folder} cannot be made ({error}): give another --out.") from error
+        for path in self.folder.glob("*.h5"):
+            try:
+                with h5py.File(path) as file:
+                    if file.attrs.get("identity") == self.identity:
+                        self.runs[path.name.removesuffix(".h5")] = recording.read_labelled(file["run"], rows)
+            except (OSError, KeyError):
+                continue  # damaged: it is lived again
+
+    def add(self, name: str, values: Mapping[str, Any]) -> None:
+        """Keep a finished run; from here on it survives a kill."""
+
+        def fill(file: h5py.File) -> None:
+            file.attrs["identity"] = self.identity
+            recording.write_labelled(file.create_group("run"), self.rows, values)
+
+        recording.write_hdf5(self.folder / f"{name}.h5", fill, schema=self.schema)
+        self.runs[name] = dict(values)
+
+    def finish(self, title: str, fill: Callable[[h5py.File], None]) -> None:
+        """Make one file of all runs and of what `fill` writes beside them, and remove their own."""
+
+        def write(file: h5py.File) -> None:
+            recording.write_provenance(file, title=title, config=asdict(self.config), script=self.script)
+            file.attrs["seed"] = self.config.seeds[0]
+            runs = file.create_group("runs")
+            for name, values in self.runs.items():
+                recording.write_labelled(runs.create_group(name), self.rows, values)
+            fill(file)
+
+        recording.write_hdf5(self.out, write, schema=self.schema)
+        for path in self.folder.glob("*.h5"):
+            path.unlink()
+        self.folder.rmdir()
+
+
 def say_complete(out: Path) -> None:
     """Say that there is nothing left to run."""
     console().print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)

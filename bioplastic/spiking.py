@@ -86,6 +86,8 @@ PREDICTION_WINDOW = 50 * ms
 """Time constant with which the prediction of an error source is averaged: a few intervals between spikes."""
 COMPILER_FLAGS = ("--param=vect-max-version-for-alias-checks=1000", "-funroll-loops")
 """Without the first, gcc gives up on vectorising loops over more than a few arrays; the second gives some per cent."""
+SEED = "BIOPLASTIC_SEED"
+"""Environment variable that tells a compiled model the seed of a life; Brian2 knows only of one at compile time."""
 PRECOMPILED = "cmath ctime iostream fstream climits random vector map set algorithm tuple string cstdlib"
 """Headers that each of the model's forty source files includes; parsing them once takes the build from 30 to 12 s."""
 
@@ -465,7 +467,9 @@ class Life:
     snapshots : sequence of int
         Events after which the weights are recorded, in rising order.
     seed : int
-        Seed of the initial spike phases.
+        Of all that is random: the initial spike phases, and the hippocampus.
+    phases : int, optional
+        Seed of the initial spike phases, if it is to be another: then everything else that is random stays.
     tau_w : Quantity
         Time constant with which plastic weights are pulled back to where they started; needs a model made with
         ``restoring=True`` if it is not infinite.
@@ -482,6 +486,7 @@ class Life:
     feedback: Feedback | None = None
     snapshots: Sequence[int] = ()
     seed: int = 0
+    phases: int | None = None
     tau_w: Quantity = field(default_factory=lambda: np.inf * second)
     replay: Replay = field(default_factory=Replay)
     memory: Memory | None = None
@@ -937,7 +942,9 @@ class Model:
         values: dict[tuple[str, str], Any] = {(name, "values"): row for name, row in rows.items()}
         values["stimuli", "values"] = np.vstack([np.zeros(self.task.stimuli.shape[1]), self.task.stimuli])
         values["outcomes", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), self.task.outcomes])
-        values |= _start_values(circuit, life.rule, life.weights, life.feedback, life.seed)
+        values |= _start_values(
+            circuit, life.rule, life.weights, life.feedback, life.seed if life.phases is None else life.phases
+        )
         if spec.restoring:
             values["synapses", "w_rest"] = values["synapses", "w"]
             values["synapses", "restoring"] = 1 / life.tau_w
@@ -950,9 +957,9 @@ class Model:
         values["recorder", "life"] = (n_steps - 1) * step
         values["health", "must_fire"] = np.array([float(p.role != "input") for p in circuit.populations])
         found = (
-            self._live_compiled(values)
+            self._live_compiled(values, life.seed)
             if self.compiled
-            else self._live_runtime(values, (n_steps - 1) * spec.resolution + spec.dt)
+            else self._live_runtime(values, life.seed, (n_steps - 1) * spec.resolution + spec.dt)
         )
         self._check_health(found)
         bias, apical_bias = (
@@ -1069,7 +1076,7 @@ class Model:
                     "Lower the learning rate, or check the weights it starts from."
                 )
 
-    def _live_compiled(self, values: Mapping[tuple[str, str], Any]) -> dict[str, np.ndarray]:
+    def _live_compiled(self, values: Mapping[tuple[str, str], Any], seed: int) -> dict[str, np.ndarray]:
         assert self._directory is not None
         manifest = json.loads((self._directory / "manifest.json").read_text())
         with tempfile.TemporaryDirectory(prefix="bioplastic-") as folder:
@@ -1085,14 +1092,17 @@ class Model:
                     arguments.append(f"{name}={path}")
             results = Path(folder, "results")
             results.mkdir()
-            _run_binary([str(self._directory / "main"), "--results_dir", f"{results}/", *arguments], self._directory)
+            command = [str(self._directory / "main"), "--results_dir", f"{results}/", *arguments]
+            _run_binary(command, self._directory, seed)
             run_time = np.array(float((results / "last_run_info.txt").read_text().split()[0]))
             return {"run_time": run_time} | {
                 name: np.fromfile(results / entry["file"], dtype=entry["dtype"])
                 for name, entry in manifest["results"].items()
             }
 
-    def _live_runtime(self, values: Mapping[tuple[str, str], Any], duration: Quantity) -> dict[str, np.ndarray]:
+    def _live_runtime(
+        self, values: Mapping[tuple[str, str], Any], seed: int, duration: Quantity
+    ) -> dict[str, np.ndarray]:
         with self._runtime_lock, _runtime_device(self.spec.dt):
             assembly = _assemble(self.spec, compiled=False)
             owners = _owners(assembly)
@@ -1103,6 +1113,7 @@ class Model:
                     continue  # a runtime life simply runs as long as it should
                 else:
                     setattr(owners[owner], variable, value)
+            brian2.seed(seed)
             begin = time.perf_counter()
             assembly.network.run(duration, namespace={})
             run_time = np.array(time.perf_counter() - begin)
@@ -1156,10 +1167,16 @@ def refuse_network_operations(network: Network) -> None:
             )
 
 
-def _run_binary(command: Sequence[str], directory: Path) -> None:
+def _run_binary(command: Sequence[str], directory: Path, seed: int) -> None:
     # In a session of its own: Ctrl-C is for us to answer. Brian2's programs would stop early and look finished.
     process = subprocess.Popen(
-        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd=directory,
+        env=os.environ | {SEED: str(seed)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     _running.add(process)
     try:
@@ -1293,6 +1310,8 @@ def _compile_here(directory: str) -> None:
     refuse_network_operations(network)
     network.run(spec.n_steps * spec.resolution, namespace={})
     device = brian2.device
+    seeding = "brian::_random_generators[0].seed(std::strtoul(given, nullptr, 10));"
+    device.insert_code("after_start", f'if (const char* given = std::getenv("{SEED}")) {seeding}')
     device.build(directory=directory, compile=False, run=False, with_output=False)
     header_of_queues = Path(directory, "synapses_classes.h")
     header_of_queues.write_text(_without_copying_queues(header_of_queues.read_text()))

@@ -28,6 +28,7 @@ from brian2 import Network, ms
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing
+from bioplastic.hippocampus import Hippocampus, Target
 from bioplastic.rules.broadcast import Broadcast, random_broadcast
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay
 from bioplastic.rules.error_relay import ErrorRelay
@@ -99,6 +100,11 @@ def broadcast(eta: float = 0.0, n_hops: int = N_HOPS) -> Broadcast:
 def equilibrium(eta: float = 0.0, eta_apical: float = 0.0, n_hops: int = N_HOPS) -> EquilibriumRelay:
     """Return the equilibrium relay, with the threshold and leak of the screened error relay."""
     return EquilibriumRelay(theta=THETA, tau_e=MEMORY * timing(n_hops).event, eta=eta, eta_apical=eta_apical)
+
+
+def hippocampus(n_hops: int = N_HOPS) -> Hippocampus:
+    """Return the hippocampus that remembers what the chain is shown and what then happens."""
+    return Hippocampus((Target("x"), Target("y", timing(n_hops).lead)), surprise="y", outcome=OUTCOME)
 
 
 def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:

@@ -1,0 +1,991 @@
+"""Follow one single event, and ask whether a night of replay carries it as far upstream as real repetitions would.
+
+Question
+    A chain that has learned the digits 0 to 8 lives a day on which a 9 comes along once. How far upstream does that
+    get, by its salience: by itself, held in attention, and replayed in the night that follows? How many replays equal
+    one real event, hop by hop? Does reach against the number of events and replays fall on the curve that events of
+    some frequency make? What does replay do to the rest? Controls: the same number of real repetitions, at the same
+    moments; replays with shuffled outcomes; of the stimulus alone; the memory deleted after it was written; and a plain
+    buffer that replays from the schedule, uniformly or by surprise.
+Source
+    Equations and sources of the hippocampus: docs/hippocampus.md; of the chain: models/chain.py.
+Command
+    python scripts/one_time_event.py [--quick] [--seeds N] [--out FILE] [--jobs N]
+Running time
+    On two cores: default 9 minutes, --quick 1 minute. It may be interrupted and goes on.
+Output
+    One HDF5 file (docs/recording.md), a figure beside it as PNG and PDF, tables on the terminal.
+
+A run is three lives: with the event, without it (sham: what follows its stimulus, in replay too, is what the network
+itself predicts), and the sham with other spike phases, which gives the floor below which a change counts as noise.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from bioplastic_models import chain
+from brian2 import Hz, second
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from bioplastic import hippocampus as hippocampal
+from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic.circuit import Circuit, Weights
+from bioplastic.comparison import Estimate, estimate
+from bioplastic.events import Event, Kind, Schedule, lay_out, random_life
+from bioplastic.hippocampus import Memory, Replay
+from bioplastic.recording import Variable
+from bioplastic.replay_buffer import ReplayBuffer
+from bioplastic.tasks import Task, digits
+
+SCHEMA = "bioplastic one-time event"
+TUNING_SEEDS = (998, 999)
+"""The learning rate is chosen on networks of their own, not on those that give the results."""
+OTHER_PHASES = 1_000_000
+"""What is added to the seed of the spike phases of the second sham life."""
+UNHELD = 1e-3
+"""Importance at which nothing is held in attention."""
+TOLERANCE = 1
+"""Hops by which replay may fall short of real repetitions."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment; together with the library's version they determine every number.
+
+    Attributes
+    ----------
+    seeds : tuple of int
+        One network, one 9, one day and one night each.
+    saliences : tuple of float
+        Importance of the single event; the last is that of all controls.
+    n_background : int
+        Events of the day beside the single one.
+    pause : float
+        Seconds of rest after each event of the day, in which it may be held.
+    night : float
+        Seconds of rest in which memories are replayed,
+    replay_rate : float
+        at so many per second.
+    looks : tuple of float
+        Fractions of the night after which the weights are looked at.
+    rates : tuple of float
+        Learning rates to choose from, at real repetitions; replay is shown at all of them.
+    event_fractions : tuple of float
+        Frequencies of the curve that replay is compared with,
+    n_events : int
+        in lives of so many events.
+    n_trials : int
+        Single events per salience and seed by which it is measured how often one is written.
+    buffer : int
+        Events that the plain buffer remembers.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    saliences: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+    n_background: int = 20
+    pause: float = 3.2
+    night: float = 320.0
+    replay_rate: float = 0.4
+    looks: tuple[float, ...] = (0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0)
+    rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01)
+    event_fractions: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    n_events: int = 300
+    n_trials: int = 40
+    buffer: int = 20
+
+
+QUICK = Config(
+    seeds=(0, 1),
+    saliences=(0.1, 4.0),
+    n_background=4,
+    night=40.0,
+    looks=(0.25, 1.0),
+    rates=(0.003,),
+    event_fractions=(0.1,),
+    n_events=40,
+    n_trials=4,
+    buffer=4,
+)
+
+REPLAY, OFF, REAL = "replay", "no replay", "real repetitions"
+UNIFORM, PRIORITISED = "buffer, uniform", "buffer, prioritised"
+SHUFFLED, ALONE, DELETED = "shuffled outcomes", "stimulus alone", "memory deleted"
+FREQUENCY, WRITING = "frequency", "writing"
+CONTROLS = (OFF, REPLAY, REAL, UNIFORM, PRIORITISED, SHUFFLED, ALONE, DELETED)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One run: an arm, for one seed."""
+
+    arm: str
+    salience: float
+    seed: int
+    eta: float
+    event_fraction: float = float("nan")
+    role: str = "result"
+
+    @property
+    def name(self) -> str:
+        """Name of the run in the recording."""
+        fraction = f"-f{self.event_fraction:g}" if self.arm == FREQUENCY else ""
+        slug = self.arm.replace(", ", "-").replace(" ", "_")
+        return f"{self.role}-{slug}{fraction}-sal{self.salience:g}-eta{self.eta:g}-s{self.seed}"
+
+
+PER_LOOK, PER_HOP = ("look",), ("look", "hop")
+ROWS = {
+    "hop": recording.COORDINATES["hop"],
+    "n_rare": Variable(PER_LOOK, "1", "replays, or real repetitions, of the single event so far"),
+    "n_all": Variable(PER_LOOK, "1", "replays, or real events, of any kind so far"),
+    "change": Variable(PER_HOP, "1", "relative change of the weights against the sham run"),
+    "change_floor": Variable(PER_HOP, "1", "relative change of the weights between two sham runs"),
+    "change_night": Variable(PER_HOP, "1", "relative change of the weights against the sham run, since the day ended"),
+    "error_event": Variable(("end",), "1", "squared error of the prediction for the single event, in the rate network"),
+    "error_rare": Variable(("end",), "1", "the same for held-out 9s"),
+    "error_background": Variable(("end",), "1", "the same for held-out digits 0 to 8"),
+    "accuracy_rare": Variable(("end",), "1", "accuracy on held-out 9s, in the rate network"),
+    "accuracy_background": Variable(("end",), "1", "accuracy on held-out digits 0 to 8, in the rate network"),
+    "caused": Variable(("synapse",), "1", "weights at the end less those of the sham run", "float32"),
+    "noise": Variable(("synapse",), "1", "difference of the weights of the two sham runs at the end", "float32"),
+    "written": Variable((), "1", "whether the single event was written to memory", "int8", ("no", "yes")),
+    "error_spikes_day": Variable(("hop",), "1", "error spikes of the single event and the pause after it"),
+    "reactivation_time": Variable(("reactivation",), "s", "since the beginning of the night"),
+    "reactivated": Variable(("reactivation",), "1", "which memory is replayed", "int64"),
+    "rare_memory": Variable((), "1", "which memory is that of the single event (-1: none)", "int64"),
+    "tag": Variable(("memory",), "1", "tag of each memory at the end of the day; 0 where there is none"),
+    "ripple_length": Variable(("ripple",), "ms", "from the first to the last spike of an index cell's ripple"),
+    "trials": Variable((), "1", "single events by which it is measured how often one is written", "int64"),
+    "share_written": Variable((), "1", "share of them that is written"),
+    "held": Variable((), "s", "mean time for which they were held"),
+}
+"""What is recorded of a run. Look 0 is the end of the day, end 0 too, and end 1 that of the night; a frequency run has
+no day, and its ends are those of the life."""
+
+
+class Bench:
+    """What all runs share: the task, the circuit, the start weights, the compiled model, and the days."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.task: Task = digits()
+        self.circuit: Circuit = chain.circuit()
+        self.timing = chain.timing()
+        self.hippocampus = chain.hippocampus()
+        self.weights: dict[int, Weights] = {}
+        self.model: spiking.Model | None = None
+        self.rare = self.task.indices(rare=True, held_out=True)
+        self.background = self.task.indices(rare=False, held_out=True)
+        self._days: dict[tuple[Any, ...], spiking.Lived] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Pretrain the networks and compile the model, both from the cache if they are there."""
+        from bioplastic import twin
+
+        seeds = (*self.config.seeds, *TUNING_SEEDS)
+        found = twin.pretrained(self.circuit, self.task, seeds, cache=spiking.cache_folder() / "weights")
+        self.weights = dict(zip(seeds, found, strict=True))
+        spec = spiking.ModelSpec.roomy(self.circuit, chain.screened(), self.task, 0, hippocampus=self.hippocampus)
+        self.model = spiking.model(spec, self.task)
+
+    def lived(self, life: spiking.Life) -> spiking.Lived:
+        """Live a life."""
+        assert self.model is not None
+        return self.model.live(life)
+
+    # ------------------------------------------------------------------ the day
+
+    def day_schedule(self, seed: int, salience: float) -> Schedule:
+        """Return a day: background events with the single event halfway, and a pause after each."""
+        rng = np.random.default_rng([seed, 1])
+        shown = rng.choice(self.task.indices(rare=False, held_out=False), self.config.n_background)
+        events = [Event(int(s), int(self.task.label[s])) for s in shown]
+        events.insert(self.config.n_background // 2, replace(self.single(seed), salience=salience))
+        day = Schedule.of(events)
+        return day.with_rest_after(np.ones(len(day), bool), self.config.pause * second, self.timing)
+
+    def single(self, seed: int) -> Event:
+        """Return the single event of a seed."""
+        stimulus = int(np.random.default_rng([seed, 2]).choice(self.task.indices(rare=True, held_out=False)))
+        return Event(stimulus, int(self.task.label[stimulus]), Kind.RARE)
+
+    def day(self, condition: Condition, *, sham: bool = False, phases: int = 0) -> spiking.Lived:
+        """Live the day of a condition, once for all runs that have the same."""
+        key = (condition.seed, condition.salience, condition.eta, sham, phases)
+        with self._lock:
+            there = self._days.get(key)
+        if there is None:
+            schedule = self.day_schedule(condition.seed, condition.salience)
+            life = self.life(condition, schedule.sham() if sham else schedule, self.weights[condition.seed], phases)
+            there = self.lived(life)
+            with self._lock:
+                self._days[key] = there
+        return there
+
+    def life(self, condition: Condition, schedule: Schedule, weights: Weights, phases: int) -> spiking.Life:
+        """Return a life of a condition without any memory."""
+        rule, seed = chain.screened(condition.eta), condition.seed
+        return spiking.Life(schedule, self.timing, rule, weights, seed=seed, phases=seed + phases)
+
+    def rare_memory(self, condition: Condition) -> int:
+        """Which memory the single event was written to; -1 if to none."""
+        lived = self.day(condition)
+        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.salience).rare)[0])
+        begin, end = lived.onset[event], lived.onset[event + 1] + self.config.pause
+        during = (lived.written_time >= begin) & (lived.written_time < end)
+        return int(lived.written[during][-1]) if during.any() else -1
+
+    # ------------------------------------------------------------------ the night
+
+    def edges(self) -> np.ndarray:
+        """When the weights are looked at, in steps from the beginning of the night; the first is 0."""
+        night = self.timing.count("night", self.config.night * second)
+        return np.array([0, *(round(night * look) for look in self.config.looks)])
+
+    def rest(self) -> tuple[Schedule, list[int]]:
+        """Return a night in which nothing happens, and the event that each look comes after."""
+        lengths = np.diff(self.edges())
+        return Schedule.of([Event(kind=Kind.REST, rest=int(n)) for n in lengths]), list(range(len(lengths)))
+
+    def repetitions(self, event: Event, times: np.ndarray) -> tuple[Schedule, list[int]]:
+        """Return a night in which an event really comes back at certain times in s, and what each look comes after."""
+        edges, length = self.edges(), round(float(self.timing.event / self.timing.resolution))
+        starts = np.round(times / float(self.timing.resolution)).astype(int)
+        events: list[Event] = []
+        looks, now = [], 0
+        for begin, end in pairwise(edges):
+            for start in starts[(starts >= begin) & (starts < end)]:
+                start = max(int(start), now)  # noqa: PLW2901 - a repetition waits until the one before is over
+                events += [Event(kind=Kind.REST, rest=start - now)] * (start > now) + [event]
+                now = start + length
+            if now < end:
+                events.append(Event(kind=Kind.REST, rest=int(end - now)))
+                now = int(end)
+            looks.append(len(events) - 1)
+        return Schedule.of(events), looks
+
+    def buffered(self, condition: Condition) -> tuple[Schedule, list[int]]:
+        """Return a night in which a plain buffer replays the day."""
+        day = self.day_schedule(condition.seed, condition.salience)
+        lived = self.day(condition)
+        rate, n = self.config.replay_rate * Hz, len(day)
+        sampling = "uniform" if condition.arm == UNIFORM else "prioritised"
+        surprise = np.ones(n)
+        shown = ~day.resting
+        wanted = self.task.outcomes[day.outcome[shown]]
+        surprise[shown] = np.square(lived.prediction[shown] - wanted).sum(1) + 1e-3
+        rests = np.arange(n + len(self.edges()) - 1) >= n
+        filled = ReplayBuffer(self.config.buffer, rate, sampling).fill(
+            day + self.rest()[0],
+            self.timing,
+            rng=np.random.default_rng([condition.seed, 3]),
+            priority=None if sampling == "uniform" else np.concatenate([surprise, np.ones(rests.sum())]),
+            rests=rests,
+        )
+        night = filled.select(np.arange(len(filled)) >= n)
+        night = replace(night, salience=np.full(len(night), UNHELD))  # the buffer replays; attention does not
+        ends = lay_out(night, self.timing, salience_holds=False).end
+        return night, [int(np.flatnonzero(ends == edge)[0]) for edge in self.edges()[1:]]
+
+    def memories(self, condition: Condition) -> tuple[Memory, Memory]:
+        """Return what is remembered in the night, and the same with the network's own prediction for an outcome."""
+        hippocampus, k = self.hippocampus, self.rare_memory(condition)
+        remembered = self.day(condition).memory
+        assert remembered is not None
+        if k < 0:
+            return remembered, remembered
+        tag = float(remembered.tag[k * hippocampus.assembly])
+        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.salience).rare)[0])
+        own = {"y": self.day(condition, sham=True).prediction[event]}
+        sham = remembered.put(hippocampus, k, own, tag=tag)
+        if condition.arm == DELETED:
+            return remembered.without(hippocampus, k), remembered.without(hippocampus, k)
+        if condition.arm == SHUFFLED:
+            return self.shuffled(condition, remembered, k, tag), sham
+        return remembered, sham
+
+    def shuffled(self, condition: Condition, remembered: Memory, k: int, tag: float) -> Memory:
+        """Put copies of the single event's memory, each with another wrong outcome, in its place."""
+        hippocampus = self.hippocampus
+        stimulus = remembered.pattern(hippocampus, "x")[k]
+        free = np.flatnonzero(remembered.strength[:: hippocampus.assembly] == 0)
+        own = self.single(condition.seed).outcome
+        wrong = np.array([label for label in range(len(self.task.outcomes)) if label != own])
+        wrong = np.random.default_rng([condition.seed, 4]).permutation(wrong)[: len(free) + 1]
+        made = remembered
+        for slot, label in zip((k, *free), wrong, strict=False):
+            # All of them together are replayed as often as the one would be.
+            made = made.put(
+                hippocampus, int(slot), {"x": stimulus, "y": self.task.outcomes[label]}, tag=tag / len(wrong)
+            )
+        return made
+
+    def of_single(self, condition: Condition, lived: spiking.Lived) -> np.ndarray:
+        """Which reactivations of a night are of the single event, shape (n_reactivations,)."""
+        k = self.rare_memory(condition)
+        if condition.arm != SHUFFLED or k < 0:
+            return lived.reactivated == k
+        remembered = self.day(condition).memory
+        assert remembered is not None
+        others = np.flatnonzero(remembered.strength[:: self.hippocampus.assembly] > 0)
+        return ~np.isin(lived.reactivated, others[others != k])
+
+    # ------------------------------------------------------------------ runs
+
+    def night(self, condition: Condition, times: np.ndarray) -> dict[str, Any]:
+        """Live a day and a night, its sham, and the sham with other phases; `times` are those of real repetitions."""
+        days = [
+            self.day(condition),
+            self.day(condition, sham=True),
+            self.day(condition, sham=True, phases=OTHER_PHASES),
+        ]
+        plays = replace(self.single(condition.seed), salience=UNHELD)
+        schedule, looks = self.rest()
+        memories: tuple[Memory | None, Memory | None] = (None, None)
+        replaying = Replay()
+        if condition.arm in (UNIFORM, PRIORITISED):
+            schedule, looks = self.buffered(condition)
+        elif condition.arm == REAL:
+            schedule, looks = self.repetitions(plays, times)
+        elif condition.arm != OFF:
+            memories = self.memories(condition)
+            only = ("x",) if condition.arm == ALONE else ()
+            replaying = Replay(self.config.replay_rate * Hz, only=only)
+        nights = []
+        for k, (day, memory) in enumerate(zip(days, (memories[0], memories[1], memories[1]), strict=True)):
+            life = self.life(condition, schedule.sham() if k else schedule, day.weights, OTHER_PHASES * (k == 2))
+            nights.append(self.lived(replace(life, snapshots=looks[:-1], replay=replaying, memory=memory)))
+        if memories[0] is not None:
+            spans = lay_out(schedule, self.timing).end[looks] * float(self.timing.resolution)
+            mine = nights[0].reactivation_time[self.of_single(condition, nights[0])]
+            counts = [np.searchsorted(t, [0, *spans]) for t in (mine, nights[0].reactivation_time)]
+        else:
+            single = schedule.rare | (schedule.kind == Kind.RARE_REPLAY)
+            counts = [np.concatenate([[0], np.cumsum(which)[looks]]) for which in (single, ~schedule.resting)]
+        weights = [
+            [
+                day.weights.forward,
+                *(spiking.unflat(self.circuit, row) for row in night.snapshots),
+                night.weights.forward,
+            ]
+            for day, night in zip(days, nights, strict=True)
+        ]
+        measured = self.changes(condition.seed, *weights) | {"n_rare": counts[0], "n_all": counts[1]}
+        measured |= self.output(condition.seed, [days[0].weights, nights[0].weights])
+        if condition.role == "result" and condition.salience == self.config.saliences[-1]:
+            ends = [spiking.flat(self.circuit, night.weights.forward) for night in nights]
+            measured |= {"caused": ends[0] - ends[1], "noise": ends[2] - ends[1]}
+        k = self.rare_memory(condition)
+        remembered = days[0].memory
+        assert remembered is not None
+        lengths = ripple_lengths(nights[0].index_time, nights[0].index_cell)
+        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.salience).rare)[0])
+        return measured | {
+            "written": int(k >= 0),
+            "rare_memory": k,
+            "tag": remembered.tag[:: self.hippocampus.assembly],
+            "error_spikes_day": days[0].error_spikes(self.circuit)[event : event + 2].sum(0),
+            "reactivation_time": nights[0].reactivation_time,
+            "reactivated": nights[0].reactivated,
+            "ripple_length": 1000 * lengths,
+        }
+
+    def frequency(self, condition: Condition) -> dict[str, Any]:
+        """Live a life in which the event comes with some frequency, its sham, and the sham with other phases."""
+        fraction, seed = condition.event_fraction, condition.seed
+        rng = np.random.default_rng([seed, round(1e6 * fraction)])
+        schedule = random_life(self.task, event_fraction=fraction, n_events=self.config.n_events, rng=rng)
+        single = self.single(seed)
+        schedule = replace(
+            schedule,
+            stimulus=np.where(schedule.rare, single.stimulus, schedule.stimulus),
+            salience=np.full(len(schedule), UNHELD),
+        )
+        occurrence = np.unique(np.geomspace(1, schedule.n_occurrences, 8).round().astype(int))
+        looks = np.flatnonzero(schedule.rare)[occurrence - 1].tolist()
+        start = self.weights[seed]
+        weights, ends = [], []
+        for k in range(3):
+            life = self.life(condition, schedule.sham() if k else schedule, start, OTHER_PHASES * (k == 2))
+            lived = self.lived(replace(life, snapshots=looks))
+            weights.append([start.forward, *(spiking.unflat(self.circuit, row) for row in lived.snapshots)])
+            ends.append(lived.weights)
+        return (
+            self.changes(seed, *weights)
+            | self.output(seed, [start, ends[0]])
+            | {
+                "n_rare": np.concatenate([[0], occurrence]),
+                "n_all": np.array([0, *(look + 1 for look in looks)]),
+            }
+        )
+
+    def writing(self, condition: Condition) -> dict[str, Any]:
+        """Live a day full of single events of one salience, without learning, and count how many are written."""
+        n, rng = self.config.n_trials, np.random.default_rng([condition.seed, 5])
+        shown = rng.choice(self.task.indices(rare=True, held_out=False), n)
+        events = [Event(int(s), int(self.task.label[s]), Kind.RARE, condition.salience) for s in shown]
+        schedule = Schedule.of(events).with_rest_after(np.ones(n, bool), self.config.pause * second, self.timing)
+        lived = self.lived(self.life(condition, schedule, self.weights[condition.seed], 0))
+        trial = np.searchsorted(lived.onset[::2], lived.written_time, side="right") - 1
+        errors = lived.error_spikes(self.circuit)[::2, 0]
+        held = np.minimum(condition.salience * errors * float(self.hippocampus.hold_per_error), 3.0)
+        held = np.where(held > float(self.hippocampus.ignition), held, 0)
+        return {"trials": n, "share_written": len(set(trial.tolist())) / n, "held": float(held.mean())}
+
+    def changes(self, seed: int, *weights: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Any]:
+        """Compare the weights of the three lives of a run, look by look."""
+        real, sham, sham2 = weights
+        start = self.weights[seed].forward
+        distance = partial(reach.relative_change, self.circuit, start=start)
+        day = {name: real[0][name] - sham[0][name] for name in start}
+        night = [{name: a[name] - b[name] for name in start} for a, b in zip(real, sham, strict=True)]
+        return {
+            "hop": np.arange(self.circuit.n_hops),
+            "change": np.array([distance(a, b) for a, b in zip(real, sham, strict=True)]),
+            "change_floor": np.array([distance(a, b) for a, b in zip(sham2, sham, strict=True)]),
+            "change_night": np.array([distance(caused, day) for caused in night]),
+        }
+
+    def output(self, seed: int, networks: Sequence[Weights]) -> dict[str, Any]:
+        """Measure what networks predict, in the rate network: for the single event, and for held-out digits."""
+        from bioplastic import twin
+
+        shown = np.concatenate([[self.single(seed).stimulus], self.rare, self.background])
+        predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[shown])
+        error = np.square(predicted - self.task.outcomes[self.task.label[shown]]).sum(2)
+        right = predicted.argmax(2) == self.task.label[shown]
+        rare, background = slice(1, 1 + len(self.rare)), slice(1 + len(self.rare), None)
+        return {
+            "error_event": error[:, 0],
+            "error_rare": error[:, rare].mean(1),
+            "error_background": error[:, background].mean(1),
+            "accuracy_rare": right[:, rare].mean(1),
+            "accuracy_background": right[:, background].mean(1),
+        }
+
+
+def ripple_lengths(time: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Length of each ripple of an index cell, in the unit of `time`: spikes with no gap of two intervals or more.
+
+    Parameters
+    ----------
+    time, cell : arrays, shape (n_spikes,)
+        Spikes of index cells, in s.
+
+    Returns
+    -------
+    array, shape (n_ripples,)
+    """
+    if not len(time):
+        return np.empty(0)
+    order = np.lexsort((time, cell))
+    time, cell = time[order], cell[order]
+    new = np.ones(len(time), bool)
+    new[1:] = (np.diff(cell) != 0) | (np.diff(time) > 2 / float(hippocampal.BURST_RATE))
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], len(time)) - 1
+    return time[last] - time[first]
+
+
+# ---------------------------------------------------------------------------------------------------
+# Conditions
+
+
+def sweep_conditions(config: Config) -> list[Condition]:
+    """Return the runs that choose the learning rate: real repetitions."""
+    return [Condition(REAL, config.saliences[0], s, eta, role="sweep") for eta in config.rates for s in TUNING_SEEDS]
+
+
+def chosen_rate(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> float:
+    """Return the rate after which held-out error is least; 9s and the other digits count the same."""
+    return config.rates[int(np.argmin(scores(config, runs)))]
+
+
+def scores(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
+    """Return the held-out error that each rate leads to."""
+    swept = [runs[c.name] for c in sweep_conditions(config)]
+    errors = [run["error_rare"][-1] + run["error_background"][-1] for run in swept]
+    return np.reshape(errors, (len(config.rates), -1)).mean(1) / 2
+
+
+def first_conditions(config: Config) -> list[Condition]:
+    """Return the nights of replay whose moments the real repetitions have: at the highest salience, at every rate."""
+    return [Condition(REPLAY, config.saliences[-1], s, eta) for eta in config.rates for s in config.seeds]
+
+
+def other_conditions(config: Config, eta: float) -> list[Condition]:
+    """Return all other runs."""
+    top, seeds = config.saliences[-1], config.seeds
+    wanted = [Condition(REAL, top, s, e) for e in config.rates for s in seeds]
+    wanted += [Condition(OFF, top, s, e) for e in config.rates for s in seeds]
+    wanted += [Condition(arm, top, s, eta) for arm in CONTROLS[3:] for s in seeds]
+    wanted += [Condition(arm, x, s, eta) for x in config.saliences[:-1] for arm in (REPLAY, PRIORITISED) for s in seeds]
+    wanted += [Condition(FREQUENCY, UNHELD, s, eta, f) for f in config.event_fractions[::-1] for s in seeds]
+    wanted += [Condition(WRITING, x, s, 0.0) for x in config.saliences for s in seeds]
+    return wanted
+
+
+def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
+    """Run the experiment, or go on with it, and return the recording's path.
+
+    Parameters
+    ----------
+    config : Config
+    out : Path
+        The HDF5 file.
+    jobs : int
+        How many lives to simulate at once.
+
+    Returns
+    -------
+    Path
+        `out`; the figure lies beside it.
+    """
+    if script.is_complete(out, schema=SCHEMA, config=config):
+        return out
+    script.ready_machine()
+    sources = [Path(__file__), Path(str(chain.__file__))]
+    store = script.Store(out, schema=SCHEMA, rows=ROWS, config=config, sources=sources)
+    bench = Bench(config)
+    with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
+        row = bar.add_task("pretraining, compiling", total=1)
+        bench.prepare()
+        bar.advance(row)
+
+        def live(condition: Condition) -> None:
+            if condition.arm == WRITING:
+                measured = bench.writing(condition)
+            elif condition.arm == FREQUENCY:
+                measured = bench.frequency(condition)
+            else:
+                measured = bench.night(condition, moments(condition))
+            store.add(condition.name, measured)
+
+        def moments(condition: Condition) -> np.ndarray:
+            if condition.role == "sweep":
+                n = max(1, round(config.night * config.replay_rate / 2))
+                return (np.arange(n) + 0.5) * config.night / n
+            if condition.arm != REAL:
+                return np.empty(0)
+            replayed = store.runs[replace(condition, arm=REPLAY).name]
+            return replayed["reactivation_time"][replayed["reactivated"] == replayed["rare_memory"]]
+
+        def live_all(conditions: Sequence[Condition], label: str) -> None:
+            wanted = [c for c in conditions if c.name not in store.runs]
+            row = bar.add_task(label, total=len(conditions), completed=len(conditions) - len(wanted))
+            sweep.run_all(wanted, live, executor, done=lambda _: bar.advance(row), stop=spiking.end_lives)
+
+        live_all(sweep_conditions(config), "learning rates")
+        live_all(first_conditions(config), "nights of replay")
+        live_all(other_conditions(config, chosen_rate(config, store.runs)), "controls")
+
+    def fill(file: h5py.File) -> None:
+        file.attrs["circuit"] = bench.circuit.to_json()
+        result = Result(config, store.runs)
+        recording.write_labelled(file.create_group("summary"), SUMMARY, result.summary())
+        swept = {"rate": np.array(config.rates), "error": scores(config, store.runs)}
+        recording.write_labelled(file.create_group("learning_rate_sweep"), SWEEP_ROWS, swept)
+
+    store.finish("How deep a one-time event gets", fill)
+    return out
+
+
+# ---------------------------------------------------------------------------------------------------
+# Measures over runs
+
+SWEEP_ROWS = {
+    "rate": Variable(("rate",), "1", "learning rate that was tried"),
+    "error": Variable(("rate",), "1", "held-out squared error after real repetitions, 9s and other digits alike"),
+}
+SUMMARY = {
+    "arm": Variable(("arm",), "1", "what happened in the night", "str"),
+    "salience": Variable(("salience",), "1", "importance of the single event"),
+    "seed": recording.COORDINATES["seed"],
+    "hop": recording.COORDINATES["hop"],
+    "event_fraction": recording.COORDINATES["event_fraction"],
+    "rate": Variable(("rate",), "1", "learning rate"),
+    "reach": Variable(("arm", "seed"), "1", "last hop that the change reaches, at the highest salience (-1: none)"),
+    "reach_along": Variable(
+        ("arm", "seed"), "1", "last hop that the change along that of real repetitions reaches (-1: none)"
+    ),
+    "reach_salience": Variable(("salience", "seed"), "1", "last hop reached after a night of replay"),
+    "reach_day": Variable(("salience", "seed"), "1", "last hop reached at the end of the day"),
+    "reach_buffer": Variable(("salience", "seed"), "1", "last hop reached after a night of the prioritised buffer"),
+    "share_written": Variable(("salience", "seed"), "1", "share of single events that are written to memory"),
+    "reach_rate": Variable(("rate", "seed"), "1", "last hop reached after a night of replay, by learning rate"),
+    "reach_rate_real": Variable(("rate", "seed"), "1", "the same after real repetitions"),
+    "reach_rate_off": Variable(("rate", "seed"), "1", "the same after a night without replay"),
+    "n_rare": Variable(("arm", "seed"), "1", "replays, or real repetitions, of the single event"),
+    "replays_per_event": Variable(("seed", "hop"), "1", "replays that change the weights as one real repetition does"),
+    "event_error": Variable(("arm", "seed"), "1", "squared error for the single event after the night, less before it"),
+    "rare_error": Variable(("arm", "seed"), "1", "the same for held-out 9s"),
+    "background_error": Variable(("arm", "seed"), "1", "the same for held-out digits 0 to 8"),
+    "background_accuracy": Variable(("arm", "seed"), "1", "accuracy on those after the night, less before it"),
+    "reach_frequency": Variable(("event_fraction", "seed"), "1", "last hop reached in a life at some frequency"),
+    "n_frequency": Variable(("event_fraction", "seed"), "1", "occurrences in such a life"),
+}
+
+
+class Result:
+    """What is read off the runs.
+
+    Reach counts against the root mean square, over seeds, of the difference between two sham runs of the same arm.
+    """
+
+    def __init__(self, config: Config, runs: Mapping[str, Mapping[str, Any]]) -> None:
+        self.config, self.runs = config, runs
+        self.eta = chosen_rate(config, runs)
+        self.top = config.saliences[-1]
+
+    def of(self, arm: str, salience: float | None = None, eta: float | None = None) -> list[Mapping[str, Any]]:
+        """Return the runs of an arm, seed by seed; at the highest salience and the chosen rate by default."""
+        x, e = self.top if salience is None else salience, self.eta if eta is None else eta
+        return [self.runs[Condition(arm, x, s, e).name] for s in self.config.seeds]
+
+    def at_frequency(self, fraction: float) -> list[Mapping[str, Any]]:
+        """Return the runs of a frequency, seed by seed."""
+        return [self.runs[Condition(FREQUENCY, UNHELD, s, self.eta, fraction).name] for s in self.config.seeds]
+
+    @staticmethod
+    def reached(runs: Sequence[Mapping[str, Any]], look: int = -1) -> np.ndarray:
+        """Return the last hop that is reached at a look, shape (n_seeds,)."""
+        floor = reach.spread([run["change_floor"][look] for run in runs])
+        return np.array([reach.reach(run["change"][look], floor) for run in runs], float)
+
+    def reached_along(self, arm: str) -> np.ndarray:
+        """Return the same for the part of the change that goes where real repetitions go, shape (n_seeds,)."""
+        circuit = chain.circuit()
+        projected, noise = [], []
+        for run, real in zip(self.of(arm), self.of(REAL), strict=True):
+            parts = [
+                spiking.unflat(circuit, np.asarray(row, float)) for row in (run["caused"], run["noise"], real["caused"])
+            ]
+            rows = reach.by_hop(circuit, *parts)
+            size = [np.linalg.norm(to) for _, _, to in rows]
+            projected.append([a @ to / n if n else 0.0 for (a, _, to), n in zip(rows, size, strict=True)])
+            noise.append([b @ to / n if n else 0.0 for (_, b, to), n in zip(rows, size, strict=True)])
+        floor = reach.spread(noise)
+        return np.array([reach.reach(row, floor) for row in projected], float)
+
+    def replays_per_event(self) -> np.ndarray:
+        """Return how many replays equal one real repetition, shape (n_seeds, n_hops).
+
+        Both curves, change since the day ended against number, are read at the smaller of their two ends; NaN where
+        one of them does not get beyond the difference of two sham runs.
+        """
+        rows = []
+        for replayed, real in zip(self.of(REPLAY), self.of(REAL), strict=True):
+            row = []
+            for hop in range(len(real["hop"])):
+                curves = [np.maximum.accumulate(run["change_night"][:, hop]) for run in (replayed, real)]
+                level = min(curve[-1] for curve in curves)
+                floor = max(run["change_floor"][-1, hop] for run in (replayed, real))
+                n = [
+                    float(np.interp(level, curve, run["n_rare"]))
+                    for curve, run in zip(curves, (replayed, real), strict=True)
+                ]
+                row.append(n[0] / n[1] if level > floor and n[1] else np.nan)
+            rows.append(row)
+        return np.array(rows)
+
+    def gained(self, arm: str, name: str) -> np.ndarray:
+        """Return a measure of the output after the night less before it, shape (n_seeds,)."""
+        return np.array([run[name][-1] - run[name][0] for run in self.of(arm)])
+
+    def summary(self) -> dict[str, Any]:
+        """Return the arrays of the summary."""
+        config = self.config
+        written = [
+            [self.runs[Condition(WRITING, x, s, 0.0).name]["share_written"] for s in config.seeds]
+            for x in config.saliences
+        ]
+        measures = ("error_event", "error_rare", "error_background", "accuracy_background")
+        names = ("event_error", "rare_error", "background_error", "background_accuracy")
+        return {
+            "arm": list(CONTROLS),
+            "salience": np.array(config.saliences),
+            "seed": np.array(config.seeds),
+            "hop": np.arange(chain.N_HOPS),
+            "event_fraction": np.array(config.event_fractions),
+            "rate": np.array(config.rates),
+            "reach": np.array([self.reached(self.of(arm)) for arm in CONTROLS]),
+            "reach_along": np.array([self.reached_along(arm) for arm in CONTROLS]),
+            "reach_salience": np.array([self.reached(self.of(REPLAY, x)) for x in config.saliences]),
+            "reach_day": np.array([self.reached(self.of(REPLAY, x), 0) for x in config.saliences]),
+            "reach_buffer": np.array([self.reached(self.of(PRIORITISED, x)) for x in config.saliences]),
+            "share_written": np.array(written, float),
+            "reach_rate": np.array([self.reached(self.of(REPLAY, eta=e)) for e in config.rates]),
+            "reach_rate_real": np.array([self.reached(self.of(REAL, eta=e)) for e in config.rates]),
+            "reach_rate_off": np.array([self.reached(self.of(OFF, eta=e)) for e in config.rates]),
+            "n_rare": np.array([[run["n_rare"][-1] for run in self.of(arm)] for arm in CONTROLS], float),
+            "replays_per_event": self.replays_per_event(),
+            **{
+                name: np.array([self.gained(arm, measure) for arm in CONTROLS])
+                for name, measure in zip(names, measures, strict=True)
+            },
+            "reach_frequency": np.array([self.reached(self.at_frequency(f)) for f in config.event_fractions]),
+            "n_frequency": np.array(
+                [[run["n_rare"][-1] for run in self.at_frequency(f)] for f in config.event_fractions], float
+            ),
+        }
+
+
+# ---------------------------------------------------------------------------------------------------
+# Tables and figure
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished recording."""
+
+    config: Config
+    summary: Mapping[str, Any]
+    sweep: Mapping[str, Any]
+    runs: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def eta(self) -> float:
+        """The learning rate that was chosen."""
+        return float(self.sweep["rate"][int(np.argmin(self.sweep["error"]))])
+
+    def arm(self, name: str, arm: str) -> np.ndarray:
+        """Return a measure of an arm, shape (n_seeds,) or (n_seeds, n_hops)."""
+        return np.asarray(self.summary[name][list(self.summary["arm"]).index(arm)])
+
+    def nights(self) -> list[Mapping[str, Any]]:
+        """Return the runs of replay at the highest salience, seed by seed."""
+        top = self.config.saliences[-1]
+        return [self.runs[Condition(REPLAY, top, s, self.eta).name] for s in self.config.seeds]
+
+
+def read(path: Path, config: Config) -> Done:
+    """Read a recording."""
+    with h5py.File(path) as file:
+        runs = {name: recording.read_labelled(group, ROWS) for name, group in file["runs"].items()}
+        swept = recording.read_labelled(file["learning_rate_sweep"], SWEEP_ROWS)
+        return Done(config, recording.read_labelled(file["summary"], SUMMARY), swept, runs)
+
+
+def verdicts(done: Done) -> list[str]:
+    """Say what must hold and whether it does, as measured."""
+    real = done.arm("reach", REAL)
+
+    def falls_short(name: str, arm: str) -> Estimate:
+        return estimate(done.arm(name, REAL) - done.arm(name, arm))
+
+    lines = []
+    for arm, should in ((REPLAY, True), (OFF, False), (SHUFFLED, False), (ALONE, False), (DELETED, False)):
+        for name, what in (("reach", "any change"), ("reach_along", "change along that of real repetitions")):
+            short = falls_short(name, arm)
+            holds = short.mean <= TOLERANCE if should else short.mean > TOLERANCE
+            wanted = "should" if should else "should not"
+            lines.append(
+                f"{arm}, {what}: {short} hops short of real repetitions ({real.mean():.1f}); {wanted} be within "
+                f"{TOLERANCE}: {'holds' if holds else 'DOES NOT HOLD'}."
+            )
+    low = done.summary["share_written"][0]
+    salience = done.config.saliences[0]
+    trials = done.config.n_trials * len(done.config.seeds)
+    kept = estimate(1 - low)
+    lines.append(
+        f"Salience {salience:g} is not written in {100 * kept.mean:.1f} % of {trials} events; should be 95 % or more: "
+        f"{'holds' if kept.mean >= 0.95 else 'DOES NOT HOLD'}."
+    )
+    if len(done.config.event_fractions) > 1:
+        seen, reached = done.summary["n_frequency"].ravel(), done.summary["reach_frequency"].ravel()
+        line = np.polyfit(np.log(seen), reached, 1)
+        number = 1 + done.arm("n_rare", REPLAY)
+        off = estimate(done.arm("reach", REPLAY) - np.polyval(line, np.log(number)))
+        lines.append(
+            f"At as many events and replays ({number.mean():.0f}), replay is {off} hops off the curve that events of some "
+            "frequency make (line through their reach against the logarithm of their number)."
+        )
+    return lines
+
+
+LITERATURE = (
+    ("reactivations per second of rest", "0.1 to 0.5", "10.1002/hipo.22488"),
+    ("ripple length (ms)", "50 to 120", "10.1016/j.neuron.2009.07.027"),
+    ("share of the single event in reactivations", "rises with salience", "10.1126/science.adk8261"),
+    ("its tag's share of all tags", "", ""),
+)
+
+
+def ripple_statistics(done: Done) -> list[Estimate]:
+    """Return what `LITERATURE` has, as measured."""
+    nights = done.nights()
+    rate = [len(run["reactivated"]) / done.config.night for run in nights]
+    length = [float(run["ripple_length"].mean()) if len(run["ripple_length"]) else np.nan for run in nights]
+    share, tag = [], []
+    for run in nights:
+        k, written = run["rare_memory"], run["tag"].sum()
+        share.append((run["reactivated"] == k).mean() if len(run["reactivated"]) else np.nan)
+        tag.append(run["tag"][k] / written if k >= 0 else np.nan)
+    return [estimate(np.array(values, float)) for values in (rate, length, share, tag)]
+
+
+def tables(done: Done) -> list[Table]:
+    """Return the tables."""
+    n = len(done.config.seeds)
+    summary = done.summary
+    by_arm = Table(
+        title=f"A single event of salience {done.config.saliences[-1]:g}: mean over {n} seeds [95 % interval]"
+    )
+    heads = ("night", "hops", "hops, along real", "times", "error: event", "9s", "0 to 8", "accuracy 0 to 8")
+    names = ("reach", "reach_along", "n_rare", "event_error", "rare_error", "background_error", "background_accuracy")
+    for head in heads:
+        by_arm.add_column(head, justify="left" if head == "night" else "right")
+    for arm in CONTROLS:
+        by_arm.add_row(arm, *(str(estimate(done.arm(name, arm))) for name in names))
+    by_salience = Table(title="By salience: hops reached")
+    for head in ("salience", "written", "end of the day", "night of replay", "prioritised buffer"):
+        by_salience.add_column(head, justify="right")
+    columns = ("share_written", "reach_day", "reach_salience", "reach_buffer")
+    for k, salience in enumerate(done.config.saliences):
+        by_salience.add_row(f"{salience:g}", *(str(estimate(summary[name][k])) for name in columns))
+    by_rate = Table(title=f"By learning rate ({done.eta:g} is chosen): hops reached")
+    for head in ("rate", "error after real repetitions", "no replay", "replay", "real repetitions"):
+        by_rate.add_column(head, justify="right")
+    for k, rate in enumerate(summary["rate"]):
+        cells = (str(estimate(summary[name][k])) for name in ("reach_rate_off", "reach_rate", "reach_rate_real"))
+        by_rate.add_row(f"{rate:g}", f"{done.sweep['error'][k]:.3f}", *cells)
+    by_hop = Table(title="Replays that equal one real event, by hop")
+    for hop in summary["hop"]:
+        by_hop.add_column(str(hop), justify="right")
+    by_hop.add_row(*(str(estimate(row)) if np.isfinite(row).any() else "-" for row in summary["replays_per_event"].T))
+    ripples = Table(title="Ripples")
+    for head in ("measure", "here", "animals", "source (DOI)"):
+        ripples.add_column(head)
+    for (what, animals, source), here in zip(LITERATURE, ripple_statistics(done), strict=True):
+        ripples.add_row(what, str(here), animals, source)
+    return [by_arm, by_salience, by_rate, by_hop, ripples]
+
+
+def _curve(axes: Axes, x: np.ndarray, values: np.ndarray, style: plots.Style, label: str) -> None:
+    """Draw the mean over the last axis, the seeds, with its interval."""
+    low, high = reach.interval(values)
+    mean = np.nanmean(values, axis=-1)
+    axes.fill_between(x, low, high, color=style.color, alpha=0.2, linewidth=0)
+    axes.plot(x, mean, color=style.color, marker=style.marker, linestyle=style.line, label=label)
+
+
+def figure(done: Done) -> Figure:
+    """Draw the results."""
+    config, summary = done.config, done.summary
+    looks = plots.styles(("replay", "real", "day", "buffer", "frequency"))
+    replayed, real, day, buffered, frequent = looks
+    with plots.page(125) as page:
+        (a, b, c), (d, e, f) = page.subplots(2, 3)
+        _salience_panel(a, done, (day, replayed, buffered))
+        _number_panel(b, done, (replayed, real, frequent))
+        ratio = summary["replays_per_event"].T
+        there = np.isfinite(ratio).any(1)
+        _curve(c, summary["hop"][there], ratio[there], replayed, "")
+        c.axhline(1, color="0.6", linewidth=0.6)
+        c.set(xlabel="hop upstream", ylabel="replays per real event", ylim=(0, None))
+        _arms_panel(d, done, "reach", "last hop reached")
+        _arms_panel(e, done, "background_error", "error on 0 to 8, after less before")
+        _arms_panel(f, done, "rare_error", "error on held-out 9s, after less before")
+        for axes, name in zip((a, b, c, d, e, f), "abcdef", strict=True):
+            plots.letter(axes, name)
+        n = len(config.seeds)
+        plots.note(
+            page,
+            f"Mean over {n} seeds with 95 % bootstrap intervals (bands, bars). One 9 in a day of {config.n_background} "
+            f"other digits, then a night of {config.night:g} s with {config.replay_rate:g} reactivations per second of "
+            f"whatever was written; b to f at salience {config.saliences[-1]:g}; learning rate {done.eta:g}. Reach: "
+            "last hop up to which the weights differ from the sham run's by more than two sham runs do (-1: none). "
+            "Real repetitions come at the moments of the replays.",
+        )
+    return page
+
+
+def _salience_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> None:
+    """Draw the hop reached by salience."""
+    x = np.array(done.config.saliences)
+    rows = (("reach_day", "end of day"), ("reach_salience", "after replay"), ("reach_buffer", "after buffer"))
+    for (name, label), look in zip(rows, looks, strict=True):
+        _curve(axes, x, done.summary[name], look, label)
+    axes.set_xscale("log")
+    axes.set(xlabel="salience of the single event", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
+    axes.legend(loc="upper left")
+
+
+def _number_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> None:
+    """Draw the hop reached against the number of events and replays."""
+    replayed, real, frequent = looks
+    for arm, look in ((REPLAY, replayed), (REAL, real)):
+        runs = [done.runs[Condition(arm, done.config.saliences[-1], s, done.eta).name] for s in done.config.seeds]
+        number = np.mean([1 + run["n_rare"] for run in runs], axis=0)
+        reached = np.array([Result.reached(runs, k) for k in range(len(number))])
+        _curve(axes, number, reached, look, arm)
+    order = np.argsort(done.config.event_fractions)
+    _curve(
+        axes,
+        done.summary["n_frequency"].mean(1)[order],
+        done.summary["reach_frequency"][order],
+        frequent,
+        "among other events",
+    )
+    axes.set_xscale("log")
+    axes.set(xlabel="events and replays", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
+    axes.legend(loc="upper left")
+
+
+def _arms_panel(axes: Axes, done: Done, name: str, label: str) -> None:
+    """Draw a measure of all arms, a dot for each seed."""
+    for k, arm in enumerate(CONTROLS):
+        values = done.arm(name, arm)
+        low, high = reach.interval(values)
+        axes.plot(values, np.full(len(values), k), ".", color="0.65", markersize=3)
+        axes.errorbar(
+            values.mean(), k, xerr=[[values.mean() - low], [high - values.mean()]], fmt="o", color="0.1", ms=4
+        )
+    axes.set_yticks(range(len(CONTROLS)), CONTROLS)
+    axes.invert_yaxis()
+    if name != "reach":
+        axes.axvline(0, color="0.6", linewidth=0.6)
+    axes.set_xlabel(label)
+
+
+def show(path: Path, config: Config) -> None:
+    """Print the tables and what must hold, and draw the figure."""
+    done = read(path, config)
+    console = script.console()
+    for table in tables(done):
+        console.print(table)
+    for line in verdicts(done):
+        console.print(line)
+    for written in plots.save(figure(done), path.with_suffix("")):
+        console.print(f"wrote {written}", soft_wrap=True)
+    console.print(f"wrote {path}", soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line and run."""
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="one_time_event",
+        settings={"": Config(), "quick": QUICK},
+        sizes={"quick": "two saliences, two seeds, a minute"},
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs), config),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
