@@ -38,6 +38,7 @@ from bioplastic_models import chain
 from brian2 import Hz, second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 from rich.table import Table
 
 from bioplastic import hippocampus as hippocampal
@@ -811,8 +812,8 @@ def verdicts(done: Done) -> list[str]:
         number = 1 + done.arm("n_rare", REPLAY)
         off = estimate(done.arm("reach", REPLAY) - np.polyval(line, np.log(number)))
         lines.append(
-            f"At as many events and replays ({number.mean():.0f}), replay is {off} hops off the curve that events of some "
-            "frequency make (line through their reach against the logarithm of their number)."
+            f"At as many events and replays ({number.mean():.0f}), replay is {off} hops off the curve that events of "
+            "some frequency make (line through their reach against the logarithm of their number)."
         )
     return lines
 
@@ -897,9 +898,10 @@ def figure(done: Done) -> Figure:
         _curve(c, summary["hop"][there], ratio[there], replayed, "")
         c.axhline(1, color="0.6", linewidth=0.6)
         c.set(xlabel="hop upstream", ylabel="replays per real event", ylim=(0, None))
+        c.xaxis.set_major_locator(MaxNLocator(integer=True))
         _arms_panel(d, done, "reach", "last hop reached")
-        _arms_panel(e, done, "background_error", "error on 0 to 8, after less before")
-        _arms_panel(f, done, "rare_error", "error on held-out 9s, after less before")
+        _arms_panel(e, done, "background_error", "change of error on 0 to 8")
+        _arms_panel(f, done, "rare_error", "change of error on held-out 9s")
         for axes, name in zip((a, b, c, d, e, f), "abcdef", strict=True):
             plots.letter(axes, name)
         n = len(config.seeds)
@@ -914,13 +916,20 @@ def figure(done: Done) -> Figure:
     return page
 
 
+def _log_axis(axes: Axes, ticks: np.ndarray) -> None:
+    """Make the horizontal axis logarithmic, with plain numbers at the ticks."""
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def _salience_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> None:
     """Draw the hop reached by salience."""
     x = np.array(done.config.saliences)
     rows = (("reach_day", "end of day"), ("reach_salience", "after replay"), ("reach_buffer", "after buffer"))
     for (name, label), look in zip(rows, looks, strict=True):
         _curve(axes, x, done.summary[name], look, label)
-    axes.set_xscale("log")
+    _log_axis(axes, x)
     axes.set(xlabel="salience of the single event", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
     axes.legend(loc="upper left")
 
@@ -941,7 +950,7 @@ def _number_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> None:
         frequent,
         "among other events",
     )
-    axes.set_xscale("log")
+    _log_axis(axes, np.array([1, 3, 10, 30, 100]))
     axes.set(xlabel="events and replays", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
     axes.legend(loc="upper left")
 
@@ -957,7 +966,9 @@ def _arms_panel(axes: Axes, done: Done, name: str, label: str) -> None:
         )
     axes.set_yticks(range(len(CONTROLS)), CONTROLS)
     axes.invert_yaxis()
-    if name != "reach":
+    if name == "reach":
+        axes.set_xlim(-1.3, chain.N_HOPS)
+    else:
         axes.axvline(0, color="0.6", linewidth=0.6)
     axes.set_xlabel(label)
 
