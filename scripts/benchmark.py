@@ -29,7 +29,7 @@ from pathlib import Path
 import brian2
 import numpy as np
 from bioplastic_models import chain
-from brian2 import ms
+from brian2 import Hz, ms
 from rich.console import Console
 from rich.table import Table
 
@@ -37,6 +37,7 @@ from bioplastic import reach, recording, spiking, twin
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, lay_out, probes, random_life
+from bioplastic.hippocampus import Memory, Replay
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task, digits
 
@@ -274,6 +275,30 @@ def step_times(prepared: Prepared, config: Config) -> tuple[float, float, float]
     return 1e6 * float(np.median(plain)), 1e6 * float(np.median(ours)), float(np.median(np.divide(ours, plain)))
 
 
+def hippocampus_ratios(prepared: Prepared, config: Config) -> tuple[float, float]:
+    """Time a step with a hippocampus and without, in turn.
+
+    Returns
+    -------
+    day, night : float
+        Median ratios: of a life of events, and of a rest in which as many memories as fit are replayed.
+    """
+    life, task = timed_life(prepared, config.n_steps), prepared.task
+    hippocampus = chain.hippocampus(prepared.n_hops)
+    model = spiking.model(replace(prepared.model.spec, hippocampus=hippocampus), task)
+    rest = Schedule.of([Event(kind=Kind.REST, rest=int(config.n_steps * ms / life.timing.resolution))])
+    known = np.arange(hippocampus.capacity)
+    memory = Memory.of(hippocampus, {"x": task.stimuli[known], "y": task.outcomes[task.label[known]]})
+    night = replace(life, schedule=rest)
+    pairs = ((life, life), (night, replace(night, replay=Replay(0.4 * Hz), memory=memory)))
+    ratios = [
+        [model.live(more).run_time / prepared.model.live(less).run_time for less, more in pairs]
+        for _ in range(config.repeats)
+    ]
+    day, asleep = np.median(ratios, axis=0)
+    return float(day), float(asleep)
+
+
 def recording_share(prepared: Prepared, config: Config) -> float:
     """Return the time to write a run of the learning arm as a share of the time to simulate it."""
     life = timed_life(prepared, config.n_recorded_steps)
@@ -345,6 +370,10 @@ def measure(config: Config, say: Callable[[str], None]) -> list[Line]:
             plain, ours, ratio = step_times(prepared, config)
             text = f"{ours:.1f} us, plain {plain:.1f} us: ratio {ratio:.2f}"
             lines.append(Line(f"compiled step, {n_hops} hops of 64 cells", text, "ratio at most 0.5", ratio <= 0.5))
+            say(f"{n_hops} hops: time of a step with a hippocampus")
+            day, night = hippocampus_ratios(prepared, config)
+            text = f"{day:.2f} times the step by day, {night:.2f} in a night of replay"
+            lines.append(Line("a hippocampus beside it", text, "at most 1.3", max(day, night) <= 1.3))
             share = recording_share(prepared, config)
             lines.append(
                 Line("recording a run, share of simulating it", f"{100 * share:.2f} %", "under 5 %", share < 0.05)
