@@ -33,6 +33,7 @@ import numpy as np
 from brian2 import Clock, Hz, NeuronGroup, Subgroup, Synapses, ms, second
 from brian2.units.fundamentalunits import Quantity
 
+from bioplastic.audit.relays import declare_relay
 from bioplastic.cells import JUMP, CellParameters
 from bioplastic.circuit import CircuitError
 from bioplastic.units import UnitError, quantity
@@ -656,6 +657,7 @@ def build(
         how = {"reset": "P -= 1", "clock": control} | how
         made = NeuronGroup(n, equations, method="exact", namespace=constants, name=f"{name}_{part}", **how)
         made.run_regularly(step, when="before_thresholds", name=f"{name}_{part}_step")
+        declare_relay(made)
         return made
 
     others: list[Synapses] = []
@@ -697,6 +699,7 @@ def build(
         cells.run_regularly(_FADE + drive, when="before_groups", name=f"{name}_fade_{part}")
         senders = np.flatnonzero(hippocampus.role == k)
         stored = Synapses(index, partners, "w : 1", namespace=constants, name=f"{name}_memory_{part}", **_MEMORY)
+        stored.match.order = -2  # first: index cells hear what attention cells did before this step's spikes reached them
         stored.connect(i=np.repeat(senders, sizes[k]), j=np.tile(np.arange(sizes[k]), len(senders)))
         memories.append(stored)
     targets = tuple(populations[target.population] for target in hippocampus.targets)

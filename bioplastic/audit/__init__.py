@@ -22,9 +22,11 @@ from brian2.core.namespace import get_local_namespace
 from bioplastic.audit.autograd import TwinReport, TwinWeight, audit_twin
 from bioplastic.audit.equations import EVENT, audit
 from bioplastic.audit.experiments import Experiment, isolate, perturb
+from bioplastic.audit.relays import declare_relay
 from bioplastic.audit.report import (
     AT_ONCE,
     NEIGHBOUR_ONLY,
+    NO_SPIKE,
     NO_SYNAPSE,
     OPAQUE,
     SHORTCUT,
@@ -43,6 +45,7 @@ __all__ = [
     "AT_ONCE",
     "EVENT",
     "NEIGHBOUR_ONLY",
+    "NO_SPIKE",
     "NO_SYNAPSE",
     "OPAQUE",
     "SHORTCUT",
@@ -60,6 +63,7 @@ __all__ = [
     "TwinWeight",
     "audit",
     "audit_twin",
+    "declare_relay",
     "isolate",
     "perturb",
 ]

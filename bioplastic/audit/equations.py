@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from brian2 import (
     Network,
+    NeuronGroup,
     Synapses,
     ms,
 )
 from brian2.core.namespace import get_local_namespace
+from brian2.equations.equations import DIFFERENTIAL_EQUATION
 from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.audit.flow import Flow, Space, _components
-from bioplastic.audit.graph import Edge, Graph, check
+from bioplastic.audit.graph import Edge, Graph, Node, check, root
+from bioplastic.audit.relays import declared
 from bioplastic.audit.report import (
     AT_ONCE,
     NO_SYNAPSE,
     OPAQUE,
+    NO_SPIKE,
     SHORTCUT,
     UNRESOLVED,
     AuditError,
@@ -52,6 +58,7 @@ class Question:
     weights: Collection[str] | None
     namespace: Mapping[str, Any]
     trust: Collection[str] = ()
+    relays: Collection[str | NeuronGroup] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,14 @@ class Reading:
         if not self.chosen.any:
             raise AuditError(self._nothing_plastic())
         named = self._neighbours(question.neighbours)
+        self.relays = self._relays(question.relays)
         self.unresolved = graph.divide(populations, named or self.chosen.joining)
         graph.build()
         graph.home_pre = self._homes()
-        self.space = Space(graph, self.chosen.joining, named)
+        self.space = Space(graph, self.chosen.joining, named, self.relays)
         self._check_connected()
         self.flow = Flow(graph, self.space)
+        self.crossings = list(self._crossings())
 
     def _neighbours(self, neighbours: Collection[str | Synapses] | None) -> list[str] | None:
         if neighbours is None:
@@ -96,6 +105,18 @@ class Reading:
                 raise AuditError(
                     f"neighbours: there are no Synapses {name!r} in the network; it has "
                     f"{', '.join(self.graph.synapses) or 'none'}."
+                )
+        return names
+
+    def _relays(self, relays: Collection[str | NeuronGroup] | None) -> list[str]:
+        groups = self.graph.groups
+        if relays is None:
+            return [name for name, group in groups.items() if declared(group)]
+        names = [n if isinstance(n, str) else root(n).name for n in relays]
+        for name in names:
+            if name not in groups:
+                raise AuditError(
+                    f"relays: there is no group {name!r} in the network; its groups are {', '.join(groups)}."
                 )
         return names
 
@@ -161,8 +182,9 @@ class Reading:
         everything = flow.reach(node, math.inf)
         scope = flow.scope(node)
         findings = self._findings(scope)
+        findings += dict.fromkeys(finding for target, finding in self.crossings if target in everything.when)
         in_step, at_once = max((flow.in_step(k) for k in scope), key=lambda found: found[0])
-        if in_step > most and not any(f.verdict != UNRESOLVED for f in findings):
+        if in_step > most and not any(f.verdict not in (UNRESOLVED, NO_SPIKE) for f in findings):
             code = " / ".join(dict.fromkeys(self.graph.lines[e.line].code for e in at_once))
             begin, end = (self.graph.title(k) for k in (at_once[0].source, at_once[-1].target))
             what = f"from {begin} to {end} within one time step, through the cells in between"
@@ -231,6 +253,84 @@ class Reading:
         what = f"{target} gets {source}{through}, by {carried}"
         return Finding(SHORTCUT if synaptic else NO_SYNAPSE, what, hops, line.code)
 
+    def _crossings(self) -> Iterator[tuple[int, Finding]]:
+        """What relays exchange with others otherwise than by spikes: the node that gets it, and the finding."""
+        for edge, sources in self._at_relays():
+            target = edge.target
+            if not self._by_spikes(edge, sources):
+                line = self.graph.lines[edge.line]
+                carried = f"{edge.how} in {line.via}" if edge.how else line.via
+                what = f"{self.graph.title(target)} gets {self.graph.title(edge.source)}, by {carried}"
+                yield target, Finding(NO_SPIKE, what, max(1.0, self.flow.edge_span(edge)), line.code)
+
+    def _at_relays(self) -> Iterator[tuple[Edge, frozenset[int]]]:
+        """Lines of code between a relay and another population, and the populations that they read."""
+        flow, is_relay = self.flow, self.space.is_relay
+        for edges in flow.into:
+            for edge in edges:
+                goal = int(flow.places[edge.target])
+                place = int(flow.places[edge.source])
+                sources = flow.origins[edge.source] if flow.conduit[edge.source] else frozenset([place])
+                between = goal >= 0 and (edge.unjoined or not sources <= {goal})
+                if between and any(is_relay[k] for k in (goal, *sources)) and not flow.outside_signal(edge.source):
+                    yield edge, sources
+
+    def _by_spikes(self, edge: Edge, sources: frozenset[int]) -> bool:
+        """Whether a line of code is run by a spike of the cell that it reads, and takes no more of it than that.
+
+        A plastic synapse may read both its cells at any time: what it keeps of them it has from their spikes. A spike
+        may be labelled with what depends on no cell, such as whether the outside world drives its sender; between
+        relays with anything (`notes` tells). No spike writes a variable of other synapses.
+        """
+        graph, flow = self.graph, self.flow
+        source, target = graph.nodes[edge.source], graph.nodes[edge.target]
+        if target.owner in graph.synapses:
+            if not sources <= set(graph.cells_of(edge.target)):
+                return False
+            if target.variable in self.chosen.synaptic.get(target.owner, ()):
+                return True
+        sent = edge.how == "" and not edge.unjoined and sources <= self._senders[edge.line, edge.target]
+        kept = source.owner in graph.synapses and int(flow.places[edge.target]) in graph.cells_of(edge.source)
+        return sent and (kept or edge.source not in self._carrying or self._label(edge) != "")
+
+    def _label(self, edge: Edge) -> str:
+        """The variable of a relay that its spike carries to another relay, if this is what a line reads."""
+        graph, flow, is_relay = self.graph, self.flow, self.space.is_relay
+        node = graph.nodes[edge.source]
+        ends = [int(flow.places[k]) for k in (edge.source, edge.target)]
+        rides = node.owner in graph.groups and edge.source in self._carrying and all(k >= 0 and is_relay[k] for k in ends)
+        return f"{node.owner}.{node.variable}" if rides else ""
+
+    @cached_property
+    def _senders(self) -> Mapping[tuple[int, int], set[int]]:
+        """Whose events run a line of a pathway: (line, node that it writes) -> populations."""
+        found: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for edge in self.graph.edges:
+            if _is_event(self.graph.nodes[edge.source]):
+                found[edge.line, edge.target].add(int(self.flow.places[edge.source]))
+        return found
+
+    @cached_property
+    def _carrying(self) -> set[int]:
+        """Nodes, other than events, that depend on what some cell has done: on an event or a differential equation."""
+        graph = self.graph
+        onward: dict[int, list[int]] = defaultdict(list)
+        for edge in graph.edges:
+            onward[edge.source].append(edge.target)
+        moving = {k for k, node in enumerate(graph.nodes) if _is_event(node) or self._integrated(k)}
+        found, pending = set(moving), list(moving)
+        while pending:
+            new = [k for k in onward[pending.pop()] if k not in found]
+            found.update(new)
+            pending += new
+        return {k for k in found if not _is_event(graph.nodes[k])}
+
+    def _integrated(self, node: int) -> bool:
+        n = self.graph.nodes[node]
+        owner = {**self.graph.groups, **self.graph.synapses}.get(n.owner)
+        equations = getattr(owner, "equations", {})
+        return n.variable in equations and equations[n.variable].type == DIFFERENTIAL_EQUATION
+
     def _modulators(self, scope: Sequence[int]) -> tuple[Modulator, ...]:
         graph, flow = self.graph, self.flow
         found: dict[tuple[str, str], Modulator] = {}
@@ -273,7 +373,7 @@ class Reading:
         yield from dict.fromkeys(self._linked_neighbours())
         for name in graph.synapses:
             apart = space.spans(name)
-            if name not in (*space.base, *space.added) and 2 <= apart < math.inf:
+            if name not in (*space.base, *space.added, *space.relayed) and 2 <= apart < math.inf:
                 yield f"the synapses {name!r} join populations {apart:g} hops apart: a finding where weights hear them"
         for name in space.added:
             yield f"the fixed synapses {name!r} count as neighbourhood where nothing plastic joins populations"
@@ -281,11 +381,43 @@ class Reading:
             fixed = sorted({n.variable for k, n in enumerate(graph.nodes) if n.owner == name and graph.moves(k)})
             if fixed and name not in self.chosen.synaptic:
                 yield f"{', '.join(fixed)} of {name!r} change with the sending cell alone: filters, no weights"
+        if not any(self.chosen.synaptic.values()):
+            names = [f"{owner}.{name}" for owner, names in self.chosen.cellular.items() for name in names]
+            yield f"no synapse is plastic; what was audited are variables of cells: {', '.join(names)}"
+        yield from self._notes_on_relays()
         if graph.trust:
             yield f"trusted without a look: {', '.join(sorted(graph.trust))}"
         inactive = [o.name for o in graph.network.sorted_objects if not o.active]
         if inactive:
             yield f"not active, and left out: {', '.join(inactive)}"
+
+    def _notes_on_relays(self) -> Iterator[str]:
+        """Whom relays join, what they bring together, and what their spikes carry among themselves."""
+        graph, space = self.graph, self.space
+        if not self.relays:
+            return
+        hears, told = set(), set()
+        for edge, sources in self._at_relays():
+            goal = int(self.flow.places[edge.target])
+            hears |= sources if space.is_relay[goal] else set()
+            told |= {goal} if any(space.is_relay[k] for k in sources) else set()
+        lists = [
+            ", ".join(graph.populations[k].name for k in sorted(found) if not space.is_relay[k]) or "nobody else"
+            for found in (hears, told)
+        ]
+        yield f"populations by declaration, because they relay spikes: {', '.join(self.relays)}"
+        others = np.flatnonzero(~space.is_relay & space.inside)
+        apart, near = (d[np.ix_(others, others)] for d in (space.without_relays, space.distance))
+        gain = np.where(np.isfinite(apart), apart - near, 0)
+        text = f"these relays hear of {lists[0]}, and send to {lists[1]}"
+        if gain.max(initial=0) > 0:
+            i, j = np.unravel_index(np.argmax(gain), gain.shape)
+            a, b = (graph.populations[others[k]].name for k in (i, j))
+            text += f"; with them {a} and {b} are {near[i, j]:g} hops apart, without them {apart[i, j]:g}"
+        yield text
+        to_cells = [edge for edge, _ in self._at_relays() if not graph.cells_of(edge.target)]
+        if riding := sorted({label for edge in to_cells if (label := self._label(edge))}):
+            yield f"spikes between relays carry with them {', '.join(riding)}"
 
     def _linked_neighbours(self) -> Iterator[str]:
         """What is read without a synapse, but from a neighbour."""
@@ -298,6 +430,10 @@ class Reading:
                     yield f"{target} reads {source} of a neighbour by {edge.how}, which no synapse carries"
 
 
+def _is_event(node: Node) -> bool:
+    return node.variable.startswith("_") and node.variable.endswith("space")
+
+
 def audit(
     network: Network,
     *,
@@ -308,6 +444,7 @@ def audit(
     hops_per_step: int = 1,
     namespace: Mapping[str, Any] | None = None,
     trust: Collection[str] = (),
+    relays: Collection[str | NeuronGroup] | None = None,
 ) -> Report:
     """Say of every plastic weight of a Brian2 network from how many hops away its update can be influenced.
 
@@ -332,6 +469,9 @@ def audit(
         What ``Network.run`` would be given; the caller's local and global names by default, as there.
     trust : collection of str
         Network operations, functions and objects to be left out because the caller knows that they carry nothing.
+    relays : collection of str or NeuronGroup, optional
+        Groups whose synapses make neighbours, of whatever kind, provided that only spikes cross them. By default those
+        that `declare_relay` has named, such as the parts of a hippocampus.
 
     Returns
     -------
@@ -350,9 +490,11 @@ def audit(
     length = quantity("event", event, ms, low=0, open_low=True)
     if isinstance(hops_per_step, bool) or not isinstance(hops_per_step, int) or hops_per_step < 1:
         raise AuditError(f"hops_per_step = {hops_per_step!r} is outside what is allowed: a whole number, 1 or more.")
-    found = Reading(Question(network, populations, neighbours, weights, namespace, trust))
+    found = Reading(Question(network, populations, neighbours, weights, namespace, trust, relays))
     dt = min(o.clock.dt_ for o in found.graph.objects)
     n_steps = max(1, int(np.ceil(length / 1000 / dt - 1e-9)))
     rows = tuple(found.weight(weight, n_steps, hops_per_step) for weight in found.weights())
     names = tuple(p.name for p in found.graph.populations)
-    return Report(network.name, names, (*found.space.base, *found.space.added), n_steps, rows, tuple(found.notes()))
+    neighbourhood = (*found.space.base, *found.space.relayed, *found.space.added)
+    notes, relays_ = tuple(found.notes()), tuple(found.relays)
+    return Report(network.name, names, neighbourhood, n_steps, rows, notes, relays_)

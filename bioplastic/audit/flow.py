@@ -8,14 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bioplastic.audit.graph import Edge, Graph
+from bioplastic.audit.graph import Edge, Graph, depth_zero, root
 from bioplastic.audit.report import Link
 
 
 class Space:
     """Populations and how far they are from each other along the neighbourhood."""
 
-    def __init__(self, graph: Graph, plastic: Collection[str], neighbours: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        plastic: Collection[str],
+        neighbours: Collection[str] | None,
+        relays: Collection[str] = (),
+    ) -> None:
         self.graph = graph
         n = len(graph.populations)
         joins = {name: self._pairs(name) for name in graph.synapses}
@@ -25,13 +31,20 @@ class Space:
         for name in base:
             inner[joins[name][:, 0], joins[name][:, 1]] = True
         inner |= inner.T
+        # A relay is the neighbour of whatever it has synapses with.
+        self.relayed = [k for k in joins if k not in base and self._of_relay(k, relays)]
+        self.without_relays = paths(inner)
+        for name in self.relayed:
+            a, b = joins[name].T
+            inner[a, b] = inner[b, a] = True
         # Populations that the neighbourhood joins.
         self.inside: np.ndarray = np.any(inner, axis=0) if base else np.ones(n, bool)
+        self.is_relay = np.array([p.group in relays for p in graph.populations], bool)
         self.added: list[str] = []
         if neighbours is None:
             # Other synapses make neighbours only of what would not be connected at all.
             part = _components(inner)
-            for name in (k for k in joins if k not in base):
+            for name in (k for k in joins if k not in (*base, *self.relayed)):
                 a, b = joins[name].T
                 new = self.inside[a] & self.inside[b] & (part[a] != part[b])
                 if new.any():
@@ -42,6 +55,11 @@ class Space:
             everything[pairs[:, 0], pairs[:, 1]] = everything[pairs[:, 1], pairs[:, 0]] = True
         self.everything = everything
         self.distance = self._distances(inner, everything)
+
+    def _of_relay(self, name: str, relays: Collection[str]) -> bool:
+        synapses = self.graph.synapses[name]
+        ends = (root(synapses.source).name, root(synapses.target).name)
+        return depth_zero(synapses) and any(end in relays for end in ends)
 
     def _pairs(self, name: str) -> np.ndarray:
         return np.unique(self.graph.ends[name], axis=0)
@@ -215,7 +233,7 @@ class Flow:
             if ends := self.graph.cells_of(node):
                 # A synapse of the neighbourhood sees both its cells: from the nearer of them.
                 near = [end for end in ends if self.space.inside[end]]
-                spans = {k: min(s, *(self.span_to(k, end) for end in near)) for k, s in spans.items()}
+                spans = {k: min([s, *(self.span_to(k, end) for end in near)]) for k, s in spans.items()}
             far = max(spans, key=lambda k: spans[k])
             self._steps[node] = spans[far], [edge for edge, _ in reached.route(far)]
         return self._steps[node]

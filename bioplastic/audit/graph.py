@@ -344,7 +344,8 @@ class Graph:
                 labels = [_twins(n, joins, closed=closed)[cells] for closed in (False, True)]
                 labels = [kind for kind in labels if len(np.unique(kind)) <= MOST_POPULATIONS]
                 if labels:
-                    parts = [cells[labels[0] == k] for k in dict.fromkeys(labels[0].tolist())]
+                    label_of = min(labels, key=lambda kind: len(np.unique(kind)))
+                    parts = [cells[label_of == k] for k in dict.fromkeys(label_of.tolist())]
                 else:
                     unresolved.append(self._unresolved(_cell_names(name, cells)))
             for part in parts:

@@ -11,12 +11,14 @@ NO_SYNAPSE = "no synapse carries it"
 AT_ONCE = "relayed at once"
 OPAQUE = "cannot be read"
 UNRESOLVED = "not resolved"
+NO_SPIKE = "no spike carries it"
 VERDICTS = {
     NEIGHBOUR_ONLY: "whatever comes from beyond a neighbour comes through what a neighbour sends",
     SHORTCUT: "synapses outside the neighbourhood join populations two hops apart or more",
     NO_SYNAPSE: "code reads a cell to which no synapse of the neighbourhood leads",
     AT_ONCE: "every link joins neighbours, but a signal crosses several of them within one time step",
     OPAQUE: "Python or compiled code whose effect the equations do not show",
+    NO_SPIKE: "what a relay exchanges with others, or they with it, is not spikes alone",
     UNRESOLVED: "the cells of one group are joined to each other, and it is not known which of them form a population",
 }
 """What each verdict means, from the mildest to the worst but for the order of the failing ones, which is arbitrary."""
@@ -193,6 +195,8 @@ class Report:
     weights : tuple of PlasticWeight
     notes : tuple of str
         What does not fail but should be known.
+    relays : tuple of str
+        Groups that are populations because they, or the caller, say so.
     """
 
     network: str
@@ -201,6 +205,7 @@ class Report:
     n_steps: int
     weights: tuple[PlasticWeight, ...]
     notes: tuple[str, ...] = ()
+    relays: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -14,7 +14,7 @@ from brian2 import (
 from brian2.core.variables import ArrayVariable
 from brian2.equations.equations import PARAMETER
 
-from bioplastic.audit.graph import Graph, real
+from bioplastic.audit.graph import Edge, Graph, real
 from bioplastic.audit.report import AuditError
 
 
@@ -23,7 +23,8 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
 
     A weight scales what the sending cell does to the receiving one, and changes with something else than the sender
     alone, or adds up what the sender does. Other variables that change with the sender alone are filters and
-    short-term plasticity; those that reach the receiver only through a weight are traces.
+    short-term plasticity; those that reach the receiver only through a weight are traces. Where nothing reads what both
+    ends change (the weights of a network that learns and does not yet recall), what it ends up in is the weight.
     """
     names = {id(v): n for n, v in synapses.variables.items() if owned(v, synapses)}
     reads: dict[int, set[int]] = {key: set() for key in names}  # own variable -> own variables that it is made from
@@ -60,6 +61,9 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
         sender = {"pre": {"post"}, "post": {"pre"}}.get("".join(ends), set()) if len(ends) == 1 else set()
         return any(changing[k] - sender for k in closure(key, reads))
 
+    def learns_from_both(key: int) -> bool:
+        return {"pre", "post"} <= {end for k in closure(key, reads) for end in changing[k]}
+
     chosen, from_sender = set(), set()
     written = {key for key, *_ in graph.uses}
     for key, direct in feeds.items():
@@ -76,6 +80,10 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
             from_sender.add(key)
         elif through and parameter and plastic(key, through) and any(key in by_event[o] for o in names if feeds[o]):
             chosen.add(key)
+        elif not through and key in reads[key] and learns_from_both(key):
+            ends_here = not any(key in reads[other] for other in names if other != key)
+            if parameter or ends_here:
+                chosen.add(key)
     return sorted(names[key] for key in chosen | from_sender), sorted(names[key] for key in chosen)
 
 
@@ -92,7 +100,10 @@ def owned(variable: Any, group: Any) -> bool:
 
 
 def cell_parameters(graph: Graph, group: Any) -> list[str]:
-    """Parameters of cells that only events change, and by what the cells hold: biases and thresholds that learn."""
+    """Parameters of cells that only events change, and by what the cells hold: biases and thresholds that learn.
+
+    What depends on nothing but its own cell, such as when a generator fires next, has nothing to learn from.
+    """
     if not isinstance(group, NeuronGroup):
         return []
     found = []
@@ -105,9 +116,28 @@ def cell_parameters(graph: Graph, group: Any) -> list[str]:
         by_event = all(graph.lines[line].via.startswith(("reset", "run_on_event")) for line, _ in uses)
         reads = {graph.nodes[n].variable for _, sources in uses for n, _, _ in sources}
         reads = {r for r in reads if not r.endswith("space")} - {name}
-        if uses and by_event and reads:
+        if uses and by_event and reads and _driven(graph, variable, group):
             found.append(name)
     return found
+
+
+def _driven(graph: Graph, variable: Any, group: Any) -> bool:
+    """Whether anything that is not of its own group can reach a variable."""
+    if graph.opaque:
+        return True
+    into: dict[int, list[Edge]] = {}
+    for edge in graph.edges:
+        into.setdefault(edge.target, []).append(edge)
+    pending = graph.all_nodes(variable).tolist()
+    found = set(pending)
+    while pending:
+        for edge in into.get(pending.pop(), ()):
+            if edge.line in graph.suspects or graph.nodes[edge.source].owner != group.name:
+                return True
+            if edge.source not in found:
+                found.add(edge.source)
+                pending.append(edge.source)
+    return False
 
 
 @dataclass(frozen=True)
