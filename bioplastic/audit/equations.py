@@ -95,6 +95,7 @@ class Reading:
         self._check_connected()
         self.flow = Flow(graph, self.space)
         self.crossings = list(self._crossings())
+        self.broadcasts = self._broadcasts_of_relays()
 
     def _neighbours(self, neighbours: Collection[str | Synapses] | None) -> list[str] | None:
         if neighbours is None:
@@ -227,16 +228,16 @@ class Reading:
                 if edge.line in graph.suspects:
                     finding = graph.suspects[edge.line]
                     worst.setdefault((finding.what, "", finding.code), finding)
-                hops = flow.edge_span(edge)
+                hops, far = max((flow.edge_span(edge), -1), self.broadcasts.get(edge, (0.0, -1)))
                 if hops < 2:
                     continue
-                finding = self._finding(edge, hops)
+                finding = self._finding(edge, hops, far)
                 key = finding.verdict, graph.lines[edge.line].via, finding.code
                 if key not in worst or worst[key].hops < hops:
                     worst[key] = finding
         return [*worst.values(), *graph.opaque, *self.unresolved]
 
-    def _finding(self, edge: Edge, hops: float) -> Finding:
+    def _finding(self, edge: Edge, hops: float, heard: int = -1) -> Finding:
         graph, flow = self.graph, self.flow
         line = graph.lines[edge.line]
         source, target = graph.title(edge.source), graph.title(edge.target)
@@ -247,6 +248,8 @@ class Reading:
             goal = flow.places[edge.target]
             far = max(origins, key=lambda k: flow.space.distance[k, goal])
             through = f", which has it from {graph.populations[far].name}"
+        if heard >= 0:
+            through = f", a relay, which hears of {graph.populations[heard].name} but not of what it sends this to"
         if edge.unjoined and flow.span(edge.source, edge.target) < 2:
             through += " (no synapse joins the two cells)"
         carried = line.via if synaptic else f"{edge.how or 'code'} in {line.via}"
@@ -274,6 +277,35 @@ class Reading:
                 between = goal >= 0 and (edge.unjoined or not sources <= {goal})
                 if between and any(is_relay[k] for k in (goal, *sources)) and not flow.outside_signal(edge.source):
                     yield edge, sources
+
+    def _partners(self) -> tuple[set[int], set[int]]:
+        """Populations of which relays hear, and those to which they send; no relays among them."""
+        is_relay = self.space.is_relay
+        heard: set[int] = set()
+        told: set[int] = set()
+        for edge, sources in self._at_relays():
+            goal = int(self.flow.places[edge.target])
+            if is_relay[goal]:
+                heard |= {k for k in sources if not is_relay[k]}
+            elif any(is_relay[k] for k in sources):
+                told.add(goal)
+        return heard, told
+
+    def _broadcasts_of_relays(self) -> dict[Edge, tuple[float, int]]:
+        """Lines by which relays send far what they have not heard there: how far it comes, and from where.
+
+        A hippocampus gives back to a population what it heard of it. To others it may send no more than any cells may
+        that nothing declares.
+        """
+        space, flow = self.space, self.flow
+        heard, _ = self._partners()
+        found = {}
+        for edge, sources in self._at_relays():
+            goal = int(flow.places[edge.target])
+            if heard and goal not in heard and not space.is_relay[goal] and any(space.is_relay[k] for k in sources):
+                far = max(heard, key=lambda k: space.without_relays[k, goal])
+                found[edge] = float(space.without_relays[far, goal]), far
+        return found
 
     def _by_spikes(self, edge: Edge, sources: frozenset[int]) -> bool:
         """Whether a line of code is run by a spike of the cell that it reads, and takes no more of it than that.
@@ -396,15 +428,8 @@ class Reading:
         graph, space = self.graph, self.space
         if not self.relays:
             return
-        hears, told = set(), set()
-        for edge, sources in self._at_relays():
-            goal = int(self.flow.places[edge.target])
-            hears |= sources if space.is_relay[goal] else set()
-            told |= {goal} if any(space.is_relay[k] for k in sources) else set()
-        lists = [
-            ", ".join(graph.populations[k].name for k in sorted(found) if not space.is_relay[k]) or "nobody else"
-            for found in (hears, told)
-        ]
+        heard, told = self._partners()
+        lists = [", ".join(graph.populations[k].name for k in sorted(found)) or "nobody else" for found in (heard, told)]
         yield f"populations by declaration, because they relay spikes: {', '.join(self.relays)}"
         others = np.flatnonzero(~space.is_relay & space.inside)
         apart, near = (d[np.ix_(others, others)] for d in (space.without_relays, space.distance))
