@@ -95,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--trust", metavar="NAME", nargs="+", default=[], help="network operations and functions to be left out"
     )
+    sub.add_argument(
+        "--relays",
+        metavar="NAME",
+        nargs="*",
+        help="groups whose synapses make neighbours because only spikes cross them (default: those that declare it, "
+        "such as the parts of a hippocampus; without a NAME: none)",
+    )
     sub.set_defaults(command=_audit)
     return parser
 
@@ -475,6 +482,7 @@ def _audit(arguments: argparse.Namespace) -> int:
                 event=EVENT if arguments.event is None else arguments.event * ms,
                 neighbours=arguments.neighbours,
                 trust=arguments.trust,
+                relays=arguments.relays,
                 namespace=model,
             )
         except (AuditError, UnitError) as error:

@@ -26,6 +26,7 @@ from itertools import pairwise
 import numpy as np
 from brian2 import Network, ms
 
+from bioplastic import hippocampus as hippocampal
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing
 from bioplastic.hippocampus import Hippocampus, Target
@@ -108,7 +109,10 @@ def hippocampus(n_hops: int = N_HOPS) -> Hippocampus:
 
 
 def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:
-    """Return a short chain under every rule, an outcome present: what `bioplastic audit models/chain.py` looks at."""
+    """Return a short chain under every rule, and one with a hippocampus: what `bioplastic audit models/chain.py` sees.
+
+    An outcome is present.
+    """
     small = circuit(n_hops, n_cells=n_cells, n_outputs=n_cells)
     rng = np.random.default_rng(0)
     weights = Weights(
@@ -118,6 +122,7 @@ def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, 
     rules: dict[str, Rule] = {
         "error relay": screened(eta, n_hops),
         "error relay, unscreened": unscreened(eta),
+        "error relay, hippocampus": screened(eta, n_hops),
         "error relay, radius 2": radius(eta, n_hops),
         "learned feedback": learned(eta, n_hops),
         "equilibrium relay": equilibrium(eta, eta, n_hops),
@@ -126,11 +131,18 @@ def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, 
     made = {}
     for name, rule in rules.items():
         feedback = random_broadcast(small, seed=0) if name == "broadcast" else None
-        spiking = build(small, rule, weights, feedback=feedback)
+        with_memory = name == "error relay, hippocampus"
+        spiking = build(small, rule, weights, feedback=feedback, recall=with_memory)
         spiking.population("x").target = rng.random(n_cells)
         spiking.population("y").target = rng.random(n_cells)
         spiking.population("y").clamp = 1
         if name == "equilibrium relay":
             spiking.cells.window = 1
-        made[name] = Network(*spiking.objects)
+        objects = list(spiking.objects)
+        if with_memory:
+            ends = {end: spiking.population(end) for end in ("x", "y")}
+            for cells in ends.values():
+                cells.present = 1
+            objects += hippocampal.build(hippocampus(n_hops), ends).objects
+        made[name] = Network(*objects)
     return made

@@ -4,6 +4,7 @@ import gc
 import math
 import re
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import brian2 as b2
@@ -12,9 +13,11 @@ import pytest
 from brian2 import Hz, ms, second
 
 import bioplastic
+from bioplastic import hippocampus as hippocampal
 from bioplastic.audit import (
     AT_ONCE,
     NEIGHBOUR_ONLY,
+    NO_SPIKE,
     NO_SYNAPSE,
     OPAQUE,
     SHORTCUT,
@@ -23,6 +26,7 @@ from bioplastic.audit import (
     AuditError,
     audit,
     audit_twin,
+    declare_relay,
     experiments,
     isolate,
     perturb,
@@ -945,6 +949,332 @@ def test_arguments_that_name_what_is_not_there():
     fails("hops_per_step = 0 is outside what is allowed", chain.network, hops_per_step=0)
     with pytest.raises(ValueError, match="event = 0 ms is outside what is allowed"):
         audit(chain.network, event=0 * ms)
+
+
+# ------------------------------------------------------------------------------------------ weights that nothing reads
+
+
+UNREAD = """
+weight : 1
+dpre_trace/dt = -pre_trace/(20*ms) : 1 (event-driven)
+dpost_trace/dt = -post_trace/(20*ms) : 1 (event-driven)
+"""
+LEARN = {
+    "on_pre": "pre_trace += 0.1\nweight = clip(weight + post_trace{more}, 0, 1)",
+    "on_post": "post_trace += 0.1\nweight = clip(weight + pre_trace{more}, 0, 1)",
+}
+
+
+def joined_to_itself(more="", model="", n=6, condition="i != j"):
+    """One group with STDP among its cells, whose weights nothing reads yet; driven by a generator of spikes."""
+    cells = one_group(n)
+    code = {end: text.format(more=more) for end, text in LEARN.items()}
+    plastic = b2.Synapses(cells, cells, UNREAD + model, name="plastic", namespace={"ms": ms}, **code)
+    plastic.connect(condition)
+    # A generator of its own random numbers: what it keeps is changed by its events, but by nothing that it hears.
+    drive = b2.NeuronGroup(
+        n, "u : 1\ndue : 1", threshold="t/ms >= due", reset="u = (16807*u) % 2147483647\ndue += u/1e8", name="drive"
+    )
+    fibres = b2.Synapses(drive, cells, on_pre="v_post += 2", name="fibres")
+    fibres.connect(i=range(n), j=range(n))
+    return cells, plastic, drive, fibres
+
+
+def test_group_that_learns_onto_itself_has_its_weights_found_though_nothing_reads_them():
+    report = audit(b2.Network(*joined_to_itself()))
+    assert report.passed
+    assert {w.name for w in report.weights} == {"plastic.weight"}  # no trace, and not when the generator fires next
+    assert "cells" in report.populations and report.neighbourhood == ("plastic",)
+    assert not any("filters" in note for note in report.notes)
+
+
+def test_rule_that_only_one_kind_of_spike_runs_is_found_though_nothing_reads_its_weight():
+    cells = one_group(4)
+    one_sided = {"on_pre": "weight += post_trace", "on_post": "post_trace += 0.1"}
+    plastic = b2.Synapses(cells, cells, "weight : 1\npost_trace : 1", name="plastic", **one_sided)
+    plastic.connect("i != j")
+    assert [w.name for w in audit(b2.Network(cells, plastic)).weights] == ["plastic.weight"]
+
+
+def test_group_that_learns_onto_itself_fails_if_it_smuggles():
+    far = "\nk : integer (constant)\nfar : 1 (linked)"
+    for teacher in ("another group", "a cell to which no synapse leads"):
+        cells, plastic, *others = joined_to_itself(" + far", far, n=9, condition="i // 3 == j // 3")
+        if teacher == "another group":
+            others.append(b2.NeuronGroup(3, "dx/dt = -x/(20*ms) : 1", name="teacher", method="euler"))
+        plastic.far = b2.linked_var(others[-1] if teacher == "another group" else cells, "x", index="k")
+        plastic.k = "2" if teacher == "another group" else "(i + 3) % 9"
+        report = audit(b2.Network(cells, plastic, *others), populations={"cells": cells})
+        assert [(w.name, w.verdict) for w in report.weights] == [("plastic.weight", NO_SYNAPSE)], teacher
+        assert report.findings[0].code == "weight = clip(weight + post_trace + far, 0, 1)"
+
+
+def test_network_whose_only_changing_parameter_hears_of_nothing_has_no_plastic_weight():
+    cells, _, drive, fibres = joined_to_itself()
+    fails("the network has no plastic weight", b2.Network(cells, drive, fibres))
+    report = audit(b2.Network(cells, drive, fibres), weights=["drive.due"])
+    assert "no synapse is plastic; what was audited are variables of cells: drive.due" in report.notes
+
+
+def test_ca3_cells_that_learn_a_track_are_audited():
+    from bioplastic_models import ca3
+
+    network = ca3.network(6, 2)
+    synapses = ca3.plastic_synapses(network["pc"])
+    synapses.connect("i != j")
+    network.add(synapses)
+    report = audit(network)
+    assert report.passed
+    assert {w.name for w in report.weights} == {"plastic.weight"}
+    assert report.populations == ("mossy", "pc", "pvbc")
+
+
+def test_synapses_between_populations_outside_the_neighbourhood_that_a_weight_hears():
+    chain = Chain()
+    chain.groups["p"] = b2.NeuronGroup(2, "dv/dt = -v/(5*ms) : 1", threshold="v > 1", reset="v = 0", name="p")
+    chain.add(chain.join("g1", "p", on_pre="v_post += 1"), chain.join("p", "g1", on_pre="v_post -= 1"))
+    chain.add(chain.join("p", "p", "kept : 1", on_pre="v_post -= kept\nkept = 0.5*kept", name="inner"))
+    assert audit(chain.network).passed
+
+
+# ------------------------------------------------------------------------------------------ relays
+
+
+def relayed(declare=True, **how):
+    """The chain, with one group more that hears of g0 and sends to g2, both ways by spikes."""
+    chain = Chain()
+    model = "dv/dt = (held + far - v)/(5*ms) : 1\nheld : 1\nfar : 1"
+    relay = b2.NeuronGroup(1, model, threshold="v > 1", reset="v = 0", method="euler", name="relay")
+    chain.groups["relay"] = relay
+    if declare:
+        declare_relay(relay)
+    hears = {"on_pre": "v_post += 1"} | how.pop("hears", {})
+    sends = {"on_pre": "v_post += 0.1"} | how.pop("sends", {})
+    chain.add(chain.join("g0", "relay", name="hears", **hears), chain.join("relay", "g2", name="sends", **sends))
+    chain.add(chain.join("g2", "relay", name="returns", on_pre="v_post += 1"))
+    return chain
+
+
+def test_relay_that_sends_spikes_is_a_neighbour_only_if_declared():
+    assert into(audit(relayed(declare=False).network), "g2").verdict == SHORTCUT
+    report = audit(relayed().network)
+    assert report.passed
+    assert report.relays == ("relay",) and {"hears", "sends", "returns"} <= set(report.neighbourhood)
+    assert "populations by declaration, because they relay spikes: relay" in report.notes
+    assert "these relays hear of g0, g2, and send to g2" in report.notes
+    assert not audit(relayed().network, relays=()).passed
+    undeclared = relayed(declare=False)
+    assert audit(undeclared.network, relays=[undeclared["relay"]]).passed
+    fails("relays: there is no group 'rely' in the network; its groups are g0, g1", relayed().network, relays=["rely"])
+
+
+def test_relay_that_sends_where_it_does_not_hear_is_broadcast():
+    chain = relayed()
+    chain.others.pop()
+    weight = into(audit(chain.network), "g2")
+    assert (weight.verdict, weight.hops_in_step, weight.findings[0].code) == (SHORTCUT, 2, "v_post += 0.1")
+    assert "a relay, which hears of g0 but not of what it sends this to" in weight.findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ({"hears": {"on_pre": "held_post = x_pre"}}, "held_post = x_pre"),
+        ({"hears": {"model": "far_post = x_pre : 1 (summed)"}}, "far_post = x_pre : (summed)"),
+        ({"hears": {"on_post": "v_post += x_pre"}}, "v_post += x_pre"),
+        ({"hears": {"model": "kept : 1", "on_pre": "kept = x_pre\nv_post += kept"}}, "kept = x_pre"),
+        ({"hears": {"on_pre": "seen = 2*x_pre\nv_post += seen"}}, "v_post += seen"),
+        ({"sends": {"on_pre": "v_post += v_pre"}}, "v_post += v_pre"),
+        ({"sends": {"model": "drive_post = v_pre : 1 (summed)"}}, "drive_post = v_pre : (summed)"),
+        (
+            {"sends": {"model": "dg/dt = (v_pre - g)/ms : 1 (clock-driven)", "on_pre": "v_post += g"}},
+            "dg/dt = (v_pre - g)/ms",
+        ),
+    ],
+)
+def test_relay_may_exchange_nothing_but_spikes(how, code):
+    report = audit(relayed(**how).network)
+    found = [finding for finding in report.findings if finding.verdict == NO_SPIKE]
+    assert code in {finding.code for finding in found}
+    assert not into(report, "g2").passed
+
+
+def test_label_of_a_spike_that_no_cell_has_a_say_in_may_be_relayed():
+    chain = relayed(hears={"on_pre": "v_post += drive_pre*stage"})
+    chain["g0"].run_regularly("drive = int(t > 5*ms)")  # the outside world's
+    chain.others[0].namespace["stage"] = 0.5
+    assert audit(chain.network, namespace={"ms": ms}).passed
+
+
+def test_relay_that_reads_a_neighbour_by_a_link_is_found():
+    chain = relayed()
+    spy = b2.NeuronGroup(3, "far : 1 (linked)\nv : 1", threshold="v > 1", reset="v = 0", name="spy")
+    spy.far = b2.linked_var(chain["g2"], "x")
+    spy.run_regularly("v += far")
+    chain.groups["spy"] = spy
+    declare_relay(spy)
+    chain.add(chain.join("spy", "g2", on_pre="v_post += 0.1"), chain.join("g2", "spy", on_pre="v_post += 0.1"))
+    (finding,) = into(audit(chain.network), "g2").findings
+    assert (finding.verdict, finding.code) == (NO_SPIKE, "v += far")
+    assert "by linked variable in" in finding.what
+
+
+# ------------------------------------------------------------------------------------------ the hippocampus
+
+
+def remembering(n_hops=3, n_cells=3):
+    """A chain with a hippocampus of two memories, and everything that drives them to learn."""
+    from bioplastic_models import chain
+
+    circuit = chain.circuit(n_hops, n_cells=n_cells, n_outputs=n_cells)
+    rng = np.random.default_rng(0)
+    weights = Weights(
+        {p.name: rng.normal(0, 1, circuit.shape(p)) for p in circuit.projections},
+        {p.name: np.zeros(p.size) for p in circuit.populations if p.role != "input"},
+    )
+    built = build(circuit, ErrorRelay(theta=0.2, eta=0.1), weights, recall=True)
+    ends = {name: built.population(name) for name in ("x", "y")}
+    for cells in ends.values():
+        cells.present = 1
+        cells.target = rng.random(n_cells)
+    parameters = replace(chain.hippocampus(n_hops), n_index=4, assembly=2)
+    return built, hippocampal.build(parameters, ends, name="hc")
+
+
+def of_chain(built, memory, *others, **options):
+    return audit(b2.Network(*built.objects, *memory.objects, *others), populations=built, **options)
+
+
+def test_chain_with_a_hippocampus_passes_and_its_memories_are_audited():
+    built, memory = remembering()
+    report = of_chain(built, memory)
+    assert report.passed
+    weights = {(w.name, w.source, w.target) for w in report.weights if w.owner.startswith("hc_memory")}
+    assert {("hc_memory_x.w", "x"), ("hc_memory_y.w", "y")} == {
+        (name, "xy"[part]) for name, _, target in weights for part, at in enumerate(("[0:3]", "[3:6]")) if at in target
+    }
+    assert all(w.hops_in_update <= 1 and w.hops_in_step <= 1 for w in report.weights)
+    assert any("hear of x, y, and send to x, y" in note for note in report.notes)
+    without = of_chain(built, memory, relays=())  # the hippocampus is a way round the chain, and is known as one
+    assert {f.verdict for f in without.findings} == {SHORTCUT}
+
+
+def error_by_link(built, memory):
+    """Into the bias of x, through a synapse of the attention cells that looks at the error of the outcome."""
+    s = b2.Synapses(memory.attention, built.cells, "k : integer (constant)\nfar : 1 (linked)", on_pre="A_post += far")
+    s.connect(i=range(3), j=range(3))
+    s.far = b2.linked_var(built.cells, "E", index="k")
+    s.k = built.circuit.slices["y"].start
+    return (s,), NO_SYNAPSE, "A_post += far"
+
+
+def error_upstream(built, memory):
+    """Into the weights of h2, by the salience cell, which has it from the outcome: broadcast."""
+    s = b2.Synapses(memory.salience, built.cells, on_pre="A_post += 0.1")
+    s.connect(i=0, j=np.arange(built.circuit.n_cells)[built.circuit.slices["h2"]])
+    return (s,), SHORTCUT, "A_post += 0.1"
+
+
+def graded_error_in(built, memory):
+    """The size of the error rides on the spikes that the salience cell hears."""
+    s = b2.Synapses(built.population("y"), memory.salience, on_pre="S_post += abs(E_pre)*ms", namespace={"ms": ms})
+    s.connect()
+    return (s,), NO_SPIKE, "S_post += abs(E_pre)*ms"
+
+
+def graded_error_out(built, memory):
+    """What the salience cell holds is read from outside, with or without a spike of it."""
+    s = b2.Synapses(memory.salience, built.population("x"), name="tap")
+    s.connect()
+    s.run_regularly("A_post += 0.01*S_pre/second")
+    return (s,), NO_SPIKE, "A_post += 0.01*S_pre/second"
+
+
+def memory_of_the_error(built, memory, target="y"):
+    """A memory that writes what its target's partner has mispredicted."""
+    part = {"x": slice(0, 3), "y": slice(3, 6)}[target]
+    s = b2.Synapses(
+        memory.index,
+        memory.attention[part],
+        "w : 1\nk : integer (constant)\nfar : 1 (linked)",
+        on_pre={"reinstate": "recalled_post += w", "write": "w = clip(elig_post*abs(far), 0, 1)"},
+        on_event={"reinstate": "spike", "write": "write"},
+    )
+    s.connect()
+    s.far = b2.linked_var(built.cells, "E", index="k")
+    s.k = f"{built.circuit.slices['y'].start} + j"
+    return (s,), NO_SPIKE, "w = clip(elig_post*abs(far), 0, 1)"
+
+
+def memory_of_the_error_far_away(built, memory):
+    return memory_of_the_error(built, memory, "x")
+
+
+def cortical_weights_by_spikes(built, memory):
+    s = b2.Synapses(memory.gates, built.synapses, on_pre="w_post += 0.01")
+    s.connect(i=np.ones(9, int), j=np.arange(18, 27))  # those into y, of which the gates are neighbours
+    return (s,), NO_SPIKE, "w_post += 0.01"
+
+
+def cortical_weights_by_regular_code(built, memory):
+    group = b2.NeuronGroup(9, "w : 1 (linked)\nheard : 1", name="writer")
+    group.w = b2.linked_var(built.synapses, "w", index=np.arange(9))
+    group.run_regularly("w += 0.01*heard")
+    declare_relay(group)
+    s = b2.Synapses(memory.index, group, on_pre="heard_post += 1")
+    s.connect()
+    return (group, s), NO_SPIKE, "w += 0.01*heard"
+
+
+def cortical_weights_by_python(built, memory):
+    def consolidate():
+        built.synapses.w_[:] += 0.01 * memory.index.tag_[0]
+
+    return (b2.NetworkOperation(consolidate),), OPAQUE, "def consolidate"
+
+
+SMUGGLED = [
+    error_by_link,
+    error_upstream,
+    graded_error_in,
+    graded_error_out,
+    memory_of_the_error,
+    memory_of_the_error_far_away,
+    cortical_weights_by_spikes,
+    cortical_weights_by_regular_code,
+    cortical_weights_by_python,
+]
+
+
+@pytest.mark.parametrize("smuggle", SMUGGLED)
+def test_what_is_smuggled_through_a_hippocampus_is_found(smuggle):
+    built, memory = remembering()
+    more, verdict, code = smuggle(built, memory)
+    report = of_chain(built, memory, *more)
+    assert not report.passed
+    assert any(finding.verdict == verdict and finding.code.endswith(code) for finding in report.findings)
+
+
+@pytest.mark.slow
+def test_chain_of_twelve_hops_with_a_hippocampus_of_full_size_passes():
+    from bioplastic_models import chain
+
+    built = build(chain.circuit(), chain.screened(0.01), recall=True)
+    ends = {name: built.population(name) for name in ("x", "y")}
+    report = of_chain(built, hippocampal.build(chain.hippocampus(), ends))
+    assert report.passed
+    assert any("with them x and y are 3 hops apart, without them 12" in note for note in report.notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("population", "held"), [("h1", ("h2", "y")), ("hc_attention[0:3]", None)])
+def test_population_of_a_chain_with_a_hippocampus_learns_the_same_alone(population, held):
+    built, memory = remembering()
+    network = b2.Network(*built.objects, *memory.objects)
+    alone = isolate(network, population, duration=900 * ms, populations=built)
+    assert alone.passed and alone.n_learning > 0
+    assert held is None or alone.held == held
+    assert "y" in (alone.away if held is None else alone.held)
 
 
 # ------------------------------------------------------------------------------------------ by experiment

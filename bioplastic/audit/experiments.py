@@ -12,6 +12,7 @@ import brian2
 import numpy as np
 from brian2 import (
     Network,
+    NeuronGroup,
     Synapses,
     ms,
 )
@@ -372,6 +373,7 @@ def isolate(
     neighbours: Collection[str | Synapses] | None = None,
     weights: Collection[str] | None = None,
     namespace: Mapping[str, Any] | None = None,
+    relays: Collection[str | NeuronGroup] | None = None,
 ) -> Experiment:
     """Run one population alone on a recording of its neighbours, and compare its weights with the whole run.
 
@@ -386,7 +388,7 @@ def isolate(
     population : str
         One of those that `audit` reports.
     duration : Quantity
-    populations, neighbours, weights, namespace
+    populations, neighbours, weights, namespace, relays
         As in `audit`.
 
     Returns
@@ -400,7 +402,7 @@ def isolate(
     """
     if namespace is None:
         namespace = get_local_namespace(level=1)
-    question = Question(network, populations, neighbours, weights, namespace)
+    question = Question(network, populations, neighbours, weights, namespace, relays=relays)
     with _staged(question, population, duration) as (stage, tape, before):
         whole = stage.now()
         stage.network.restore("bioplastic audit", restore_random_state=True)
@@ -422,6 +424,7 @@ def perturb(
     neighbours: Collection[str | Synapses] | None = None,
     weights: Collection[str] | None = None,
     namespace: Mapping[str, Any] | None = None,
+    relays: Collection[str | NeuronGroup] | None = None,
 ) -> Experiment:
     """Change the state of a population while the neighbours of another are held, and compare the weights of that one.
 
@@ -439,7 +442,7 @@ def perturb(
     duration : Quantity
     seed : int
         Of the change.
-    populations, neighbours, weights, namespace
+    populations, neighbours, weights, namespace, relays
         As in `audit`.
 
     Returns
@@ -453,7 +456,7 @@ def perturb(
     """
     if namespace is None:
         namespace = get_local_namespace(level=1)
-    question = Question(network, populations, neighbours, weights, namespace)
+    question = Question(network, populations, neighbours, weights, namespace, relays=relays)
     with _staged(question, population, duration) as (stage, tape, before):
         whole = stage.now()
         number = stage.index(changed)
