@@ -699,7 +699,7 @@ def build(
         cells.run_regularly(_FADE + drive, when="before_groups", name=f"{name}_fade_{part}")
         senders = np.flatnonzero(hippocampus.role == k)
         stored = Synapses(index, partners, "w : 1", namespace=constants, name=f"{name}_memory_{part}", **_MEMORY)
-        stored.match.order = -2  # first: index cells hear what attention cells did before this step's spikes reached them
+        stored.match.order = -2  # first: of what attention cells did before the spikes of this step reached them
         stored.connect(i=np.repeat(senders, sizes[k]), j=np.tile(np.arange(sizes[k]), len(senders)))
         memories.append(stored)
     targets = tuple(populations[target.population] for target in hippocampus.targets)

@@ -659,6 +659,29 @@ def test_audit_of_a_file_that_is_bad_input(model, tmp_path, capsys):
     passing = model("\ndef network():\n    return chain()\n")
     assert "event = 0 ms is outside what is allowed" in _error(["audit", passing, "--event", "0"], capsys)
     assert "there are no Synapses 's7' in the network" in _error(["audit", passing, "--neighbours", "s7"], capsys)
+    assert "relays: there is no group 'g7' in the network" in _error(["audit", passing, "--relays", "g7"], capsys)
+
+
+def test_audit_takes_groups_for_relays_or_not_as_told(model, capsys):
+    relay = """
+def network():
+    net = chain()
+    cells = {o.name: o for o in net.objects}
+    relay = NeuronGroup(1, "v : 1", threshold="v > 1", reset="v = 0", name="relay")
+    ends = [Synapses(cells["g0"], relay, on_pre="v_post += 1"), Synapses(relay, cells["g2"], on_pre="v_post += 1"),
+            Synapses(cells["g2"], relay, on_pre="v_post += 1")]
+    for s, i, j in zip(ends, ([0, 1], [0, 0], [0, 1]), ([0, 0], [0, 1], [0, 0])):
+        s.connect(i=i, j=j)
+    net.add(relay, *ends)
+    return net
+"""
+    assert main(["audit", model(relay)]) == 1
+    assert main(["audit", model(relay), "--relays", "relay"]) == 0
+    declared = relay.replace("    net.add(", "    declare_relay(relay)\n    net.add(")
+    declared = "\nfrom bioplastic.audit import declare_relay\n" + declared
+    assert main(["audit", model(declared)]) == 0
+    assert main(["audit", model(declared), "--relays"]) == 1
+    assert "populations by declaration, because they relay spikes: relay" in capsys.readouterr().out
 
 
 def test_audit_goes_on_after_a_network_that_is_bad_input(model, capsys):
@@ -673,7 +696,7 @@ def test_audit_of_our_own_models_fails_broadcast_alone(root, capsys):
     out = capsys.readouterr().out
     verdicts = dict(re.findall(r"^(.+): (PASSED|FAILED)", out, re.MULTILINE))
     assert verdicts.pop("broadcast") == "FAILED"
-    assert {"error relay", "equilibrium relay", "learned feedback"} <= set(verdicts)
+    assert {"error relay", "equilibrium relay", "learned feedback", "error relay, hippocampus"} <= set(verdicts)
     assert set(verdicts.values()) == {"PASSED"}
 
 

@@ -25,9 +25,9 @@ from bioplastic.audit.graph import Edge, Graph, Node, check, root
 from bioplastic.audit.relays import declared
 from bioplastic.audit.report import (
     AT_ONCE,
+    NO_SPIKE,
     NO_SYNAPSE,
     OPAQUE,
-    NO_SPIKE,
     SHORTCUT,
     UNRESOLVED,
     AuditError,
@@ -330,7 +330,9 @@ class Reading:
         graph, flow, is_relay = self.graph, self.flow, self.space.is_relay
         node = graph.nodes[edge.source]
         ends = [int(flow.places[k]) for k in (edge.source, edge.target)]
-        rides = node.owner in graph.groups and edge.source in self._carrying and all(k >= 0 and is_relay[k] for k in ends)
+        rides = (
+            node.owner in graph.groups and edge.source in self._carrying and all(k >= 0 and is_relay[k] for k in ends)
+        )
         return f"{node.owner}.{node.variable}" if rides else ""
 
     @cached_property
@@ -429,7 +431,9 @@ class Reading:
         if not self.relays:
             return
         heard, told = self._partners()
-        lists = [", ".join(graph.populations[k].name for k in sorted(found)) or "nobody else" for found in (heard, told)]
+        lists = [
+            ", ".join(graph.populations[k].name for k in sorted(found)) or "nobody else" for found in (heard, told)
+        ]
         yield f"populations by declaration, because they relay spikes: {', '.join(self.relays)}"
         others = np.flatnonzero(~space.is_relay & space.inside)
         apart, near = (d[np.ix_(others, others)] for d in (space.without_relays, space.distance))

@@ -64,6 +64,13 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
     def learns_from_both(key: int) -> bool:
         return {"pre", "post"} <= {end for k in closure(key, reads) for end in changing[k]}
 
+    def passes_on(key: int, through: set[str]) -> bool:
+        return plastic(key, through) and any(key in by_event[other] for other in names if feeds[other])
+
+    def unread(key: int, through: set[str], *, parameter: bool) -> bool:
+        ends_here = not any(key in reads[other] for other in names if other != key)
+        return not through and learns_from_both(key) and (parameter or ends_here)
+
     chosen, from_sender = set(), set()
     written = {key for key, *_ in graph.uses}
     for key, direct in feeds.items():
@@ -78,12 +85,8 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
                 chosen.add(key)
         elif direct and parameter and key in reads[key]:
             from_sender.add(key)
-        elif through and parameter and plastic(key, through) and any(key in by_event[o] for o in names if feeds[o]):
+        elif passes_on(key, through) if through and parameter else unread(key, through, parameter=parameter):
             chosen.add(key)
-        elif not through and key in reads[key] and learns_from_both(key):
-            ends_here = not any(key in reads[other] for other in names if other != key)
-            if parameter or ends_here:
-                chosen.add(key)
     return sorted(names[key] for key in chosen | from_sender), sorted(names[key] for key in chosen)
 
 
