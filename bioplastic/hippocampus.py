@@ -33,9 +33,9 @@ import numpy as np
 from brian2 import Clock, Hz, NeuronGroup, Subgroup, Synapses, ms, second
 from brian2.units.fundamentalunits import Quantity
 
-from bioplastic.audit.relays import declare_relay
 from bioplastic.cells import JUMP, CellParameters
 from bioplastic.circuit import CircuitError
+from bioplastic.relays import declare_relay
 from bioplastic.units import UnitError, quantity
 
 CONTROL_STEP = 5 * ms

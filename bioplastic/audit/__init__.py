@@ -22,7 +22,6 @@ from brian2.core.namespace import get_local_namespace
 from bioplastic.audit.autograd import TwinReport, TwinWeight, audit_twin
 from bioplastic.audit.equations import EVENT, audit
 from bioplastic.audit.experiments import Experiment, isolate, perturb
-from bioplastic.audit.relays import declare_relay
 from bioplastic.audit.report import (
     AT_ONCE,
     NEIGHBOUR_ONLY,
@@ -40,6 +39,7 @@ from bioplastic.audit.report import (
     Report,
     Route,
 )
+from bioplastic.relays import declare_relay
 
 __all__ = [
     "AT_ONCE",

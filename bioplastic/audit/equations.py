@@ -22,7 +22,6 @@ from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.audit.flow import Flow, Space, _components
 from bioplastic.audit.graph import Edge, Graph, Node, check, root
-from bioplastic.audit.relays import declared
 from bioplastic.audit.report import (
     AT_ONCE,
     NO_SPIKE,
@@ -39,6 +38,7 @@ from bioplastic.audit.report import (
 )
 from bioplastic.audit.weights import choose, owned
 from bioplastic.circuit import Circuit
+from bioplastic.relays import declared
 from bioplastic.units import quantity
 
 if TYPE_CHECKING:
