@@ -98,10 +98,10 @@ class Config:
     saliences: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
     n_background: int = 20
     pause: float = 3.2
-    night: float = 320.0
+    night: float = 240.0
     replay_rate: float = 0.4
     looks: tuple[float, ...] = (0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0)
-    rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01)
+    rates: tuple[float, ...] = (0.00001, 0.00003, 0.0001, 0.0003, 0.001)
     event_fractions: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     n_events: int = 300
     n_trials: int = 40
@@ -114,7 +114,7 @@ QUICK = Config(
     n_background=4,
     night=40.0,
     looks=(0.25, 1.0),
-    rates=(0.003,),
+    rates=(0.0001,),
     event_fractions=(0.1,),
     n_events=40,
     n_trials=4,
@@ -532,9 +532,8 @@ def other_conditions(config: Config, eta: float) -> list[Condition]:
     """Return all other runs."""
     top, seeds = config.saliences[-1], config.seeds
     wanted = [Condition(REAL, top, s, e) for e in config.rates for s in seeds]
-    wanted += [Condition(OFF, top, s, e) for e in config.rates for s in seeds]
-    wanted += [Condition(arm, top, s, eta) for arm in CONTROLS[3:] for s in seeds]
-    wanted += [Condition(arm, x, s, eta) for x in config.saliences[:-1] for arm in (REPLAY, PRIORITISED) for s in seeds]
+    wanted += [Condition(arm, top, s, eta) for arm in CONTROLS if arm not in (REPLAY, REAL) for s in seeds]
+    wanted += [Condition(REPLAY, x, s, eta) for x in config.saliences[:-1] for s in seeds]
     wanted += [Condition(FREQUENCY, UNHELD, s, eta, f) for f in config.event_fractions[::-1] for s in seeds]
     wanted += [Condition(WRITING, x, s, 0.0) for x in config.saliences for s in seeds]
     return wanted
@@ -625,11 +624,10 @@ SUMMARY = {
     ),
     "reach_salience": Variable(("salience", "seed"), "1", "last hop reached after a night of replay"),
     "reach_day": Variable(("salience", "seed"), "1", "last hop reached at the end of the day"),
-    "reach_buffer": Variable(("salience", "seed"), "1", "last hop reached after a night of the prioritised buffer"),
     "share_written": Variable(("salience", "seed"), "1", "share of single events that are written to memory"),
     "reach_rate": Variable(("rate", "seed"), "1", "last hop reached after a night of replay, by learning rate"),
     "reach_rate_real": Variable(("rate", "seed"), "1", "the same after real repetitions"),
-    "reach_rate_off": Variable(("rate", "seed"), "1", "the same after a night without replay"),
+    "reach_rate_day": Variable(("rate", "seed"), "1", "the same at the end of the day"),
     "n_rare": Variable(("arm", "seed"), "1", "replays, or real repetitions, of the single event"),
     "replays_per_event": Variable(("seed", "hop"), "1", "replays that change the weights as one real repetition does"),
     "event_error": Variable(("arm", "seed"), "1", "squared error for the single event after the night, less before it"),
@@ -727,11 +725,10 @@ class Result:
             "reach_along": np.array([self.reached_along(arm) for arm in CONTROLS]),
             "reach_salience": np.array([self.reached(self.of(REPLAY, x)) for x in config.saliences]),
             "reach_day": np.array([self.reached(self.of(REPLAY, x), 0) for x in config.saliences]),
-            "reach_buffer": np.array([self.reached(self.of(PRIORITISED, x)) for x in config.saliences]),
             "share_written": np.array(written, float),
             "reach_rate": np.array([self.reached(self.of(REPLAY, eta=e)) for e in config.rates]),
             "reach_rate_real": np.array([self.reached(self.of(REAL, eta=e)) for e in config.rates]),
-            "reach_rate_off": np.array([self.reached(self.of(OFF, eta=e)) for e in config.rates]),
+            "reach_rate_day": np.array([self.reached(self.of(REPLAY, eta=e), 0) for e in config.rates]),
             "n_rare": np.array([[run["n_rare"][-1] for run in self.of(arm)] for arm in CONTROLS], float),
             "replays_per_event": self.replays_per_event(),
             **{
@@ -853,16 +850,16 @@ def tables(done: Done) -> list[Table]:
     for arm in CONTROLS:
         by_arm.add_row(arm, *(str(estimate(done.arm(name, arm))) for name in names))
     by_salience = Table(title="By salience: hops reached")
-    for head in ("salience", "written", "end of the day", "night of replay", "prioritised buffer"):
+    for head in ("salience", "written", "end of the day", "night of replay"):
         by_salience.add_column(head, justify="right")
-    columns = ("share_written", "reach_day", "reach_salience", "reach_buffer")
+    columns = ("share_written", "reach_day", "reach_salience")
     for k, salience in enumerate(done.config.saliences):
         by_salience.add_row(f"{salience:g}", *(str(estimate(summary[name][k])) for name in columns))
     by_rate = Table(title=f"By learning rate ({done.eta:g} is chosen): hops reached")
-    for head in ("rate", "error after real repetitions", "no replay", "replay", "real repetitions"):
+    for head in ("rate", "error after real repetitions", "end of the day", "replay", "real repetitions"):
         by_rate.add_column(head, justify="right")
     for k, rate in enumerate(summary["rate"]):
-        cells = (str(estimate(summary[name][k])) for name in ("reach_rate_off", "reach_rate", "reach_rate_real"))
+        cells = (str(estimate(summary[name][k])) for name in ("reach_rate_day", "reach_rate", "reach_rate_real"))
         by_rate.add_row(f"{rate:g}", f"{done.sweep['error'][k]:.3f}", *cells)
     by_hop = Table(title="Replays that equal one real event, by hop")
     for hop in summary["hop"]:
@@ -887,11 +884,10 @@ def _curve(axes: Axes, x: np.ndarray, values: np.ndarray, style: plots.Style, la
 def figure(done: Done) -> Figure:
     """Draw the results."""
     config, summary = done.config, done.summary
-    looks = plots.styles(("replay", "real", "day", "buffer", "frequency"))
-    replayed, real, day, buffered, frequent = looks
+    replayed, real, day, frequent = plots.styles(("replay", "real", "day", "frequency"))
     with plots.page(125) as page:
         (a, b, c), (d, e, f) = page.subplots(2, 3)
-        _salience_panel(a, done, (day, replayed, buffered))
+        _salience_panel(a, done, (day, replayed))
         _number_panel(b, done, (replayed, real, frequent))
         ratio = summary["replays_per_event"].T
         there = np.isfinite(ratio).any(1)
@@ -926,7 +922,7 @@ def _log_axis(axes: Axes, ticks: np.ndarray) -> None:
 def _salience_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> None:
     """Draw the hop reached by salience."""
     x = np.array(done.config.saliences)
-    rows = (("reach_day", "end of day"), ("reach_salience", "after replay"), ("reach_buffer", "after buffer"))
+    rows = (("reach_day", "end of day"), ("reach_salience", "after replay"))
     for (name, label), look in zip(rows, looks, strict=True):
         _curve(axes, x, done.summary[name], look, label)
     _log_axis(axes, x)
