@@ -5,15 +5,17 @@ Question
     fewer real events all the same, since it replays them. Is it so here, and at what price in replays? Three problems:
     all ten digits from random weights (3 hops); a chain of 12 hops that knows the digits 0 to 8 and is to learn the 9;
     and the same where only weights far from the error source may change. Two learners, the error relay in spikes and
-    backprop (plain SGD), from the same weights through the same real events and, in rests, the same replays of them.
+    backprop (plain SGD), from the same weights through the same real events and, in nights, the same replays of them
+    from a plain buffer. Beside these the error relay with a hippocampus of its own, which itself holds, writes and
+    replays what surprised it, in spikes; and the same without ripples.
 Source
     The argument: docs/model.md; the circuit and its parameters: models/chain.py; the replays:
-    bioplastic/replay_buffer.py (Lin 1992, doi:10.1007/BF00992699; Schaul et al. 2016, arXiv:1511.05952).
+    bioplastic/replay_buffer.py (Lin 1992, doi:10.1007/BF00992699; Schaul et al. 2016, arXiv:1511.05952) and
+    bioplastic/hippocampus.py. What came out: docs/data_efficiency.md.
 Command
-    python scripts/data_efficiency.py [--quick | --full] [--hops N] [--seeds N] [--out FILE] [--jobs N]
+    python scripts/data_efficiency.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 9 minutes, --quick under a minute, --full some 2 hours (estimated). It may be interrupted and
-    goes on.
+    On two cores: default RUNTIME, --quick (without hippocampus) under a minute. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says (accuracy is a curve over real events, and each problem has its
     own conditions, which the tables there have no axes for), a figure beside it as PNG and PDF, tables on the terminal.
@@ -35,7 +37,7 @@ from typing import Any, cast
 import h5py
 import numpy as np
 from bioplastic_models import chain
-from brian2 import ms
+from brian2 import Hz, ms, second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -44,7 +46,9 @@ from rich.table import Table
 from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import ERROR_SIGN, CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
+from bioplastic.comparison import Estimate, estimate
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
+from bioplastic.hippocampus import Hippocampus, Replay, Target
 from bioplastic.recording import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
@@ -58,7 +62,7 @@ FIRST_TUNING_SEED = 996
 """Learning rates are chosen on networks of their own, not on those that give the results."""
 LOCAL, BACKPROP = "error relay", "backprop"
 LEARNERS = (LOCAL, BACKPROP)
-OFF = "off"
+OFF, UNIFORM, PRIORITISED, ATTENTION, HIPPOCAMPUS = "off", "uniform", "prioritised", "attention only", "hippocampus"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,14 @@ class Config:
         Real events between two nights.
     replays, replays_digits : tuple of int
         Replays per real event, beside none. All happen in the nights, which are just long enough for them.
+    budget : int
+        One of `replays`, with which ways to choose what is replayed are compared where the 9 is to be learned.
+    hippocampus : bool
+        Whether one in spikes is among them. It is another model, which takes minutes to compile.
+    held_s : float
+        Rest after each real event where there is a hippocampus: what is surprising is held in attention meanwhile.
+    ripples_hz : float
+        Replays per second of rest of the hippocampus.
     capacity : int
         Events that the buffer remembers.
     alpha : float
@@ -88,8 +100,8 @@ class Config:
         At 1 three quarters of the replays are 9s, and both learners forget the other digits.
     sham_look : int
         After which look, from 1, what the 9s have changed is measured against a sham run.
-    n_tuning, n_tuning_backprop : int
-        Networks on which the learning rates of either learner are chosen.
+    n_tuning : int
+        Networks on which the learning rates of each learner are chosen, for each number and kind of replays.
     local_rates, far_local_rates, digits_local_rates : tuple of float
         Learning rates of the error relay to choose from, per event: eta times the spikes that a cell at the maximal
         rate fires while an outcome is present, so that the same number means the same change by the same error as in
@@ -109,28 +121,31 @@ class Config:
     n_hops: int = chain.N_HOPS
     n_hops_digits: int = 3
     nearest: int = 3
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     event_fraction: float = 0.3
-    looks: tuple[int, ...] = (20, 40, 80, 120, 160, 200)
+    looks: tuple[int, ...] = (20, 40, 80, 140)
     day: int = 20
-    looks_digits: tuple[int, ...] = (50, 100, 200, 300, 400, 600, 800)
+    looks_digits: tuple[int, ...] = (50, 100, 200, 400, 600)
     day_digits: int = 50
     replays: tuple[int, ...] = (1, 2, 4)
-    replays_digits: tuple[int, ...] = (1, 2, 4, 8)
+    replays_digits: tuple[int, ...] = (1, 2, 4)
+    budget: int = 2
+    hippocampus: bool = True
+    held_s: float = 1.0
+    ripples_hz: float = 0.5
     capacity: int = 200
     alpha: float = 0.6
     sham_look: int = 2
     n_tuning: int = 1
-    n_tuning_backprop: int = 2
-    local_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)
-    far_local_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
+    local_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+    far_local_rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
     digits_local_rates: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
     backprop_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
     far_backprop_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
     digits_backprop_rates: tuple[float, ...] = (0.02, 0.04, 0.08, 0.16, 0.32)
     theta_digits: float = 0.1
     criterion: float = 0.75
-    criterion_digits: float = 0.8
+    criterion_digits: float = 0.75
     n_probes: int = 60
     look_ms: float = 300.0
 
@@ -140,27 +155,12 @@ class Config:
                 raise ValueError(f"looks at {looks} real events; give multiples of the day of {day}, in rising order.")
         if not 1 <= self.sham_look <= len(self.looks):
             raise ValueError(f"sham_look = {self.sham_look}; there are looks 1 to {len(self.looks)}.")
+        if self.budget not in self.replays:
+            raise ValueError(f"budget = {self.budget}; give one of replays = {self.replays}.")
         if not 0 < self.nearest < self.n_hops:
             raise ValueError(f"nearest = {self.nearest}; give a hop above 0 that a chain of {self.n_hops} hops has.")
 
 
-FULL = Config(
-    seeds=tuple(range(10)),
-    looks=(20, 40, 80, 120, 160, 200, 300, 400, 500, 600),
-    looks_digits=(50, 100, 200, 300, 400, 600, 800, 1200, 1600),
-    replays=(1, 2, 4, 8, 16),
-    replays_digits=(1, 2, 4, 8, 16),
-    capacity=600,
-    n_tuning=3,
-    n_tuning_backprop=4,
-    local_rates=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
-    far_local_rates=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    digits_local_rates=(0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4),
-    backprop_rates=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
-    far_backprop_rates=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
-    digits_backprop_rates=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64),
-    n_probes=324,
-)
 QUICK = Config(
     n_hops=6,
     seeds=(0,),
@@ -168,14 +168,14 @@ QUICK = Config(
     looks_digits=(50, 100),
     replays=(2,),
     replays_digits=(2,),
+    hippocampus=False,
     sham_look=1,
-    n_tuning_backprop=1,
-    local_rates=(0.01,),
-    far_local_rates=(0.1,),
-    digits_local_rates=(0.2,),
-    backprop_rates=(0.01, 0.03),
+    local_rates=(0.003, 0.01),
+    far_local_rates=(0.1, 0.3),
+    digits_local_rates=(0.05, 0.1),
+    backprop_rates=(0.003, 0.01, 0.03),
     far_backprop_rates=(0.03, 0.1),
-    digits_backprop_rates=(0.08, 0.16),
+    digits_backprop_rates=(0.04, 0.08, 0.16),
     n_probes=36,
 )
 
@@ -187,20 +187,26 @@ QUICK = Config(
 class Replaying:
     """What happens in the nights.
 
-    Another source of replays, such as a hippocampus in spikes, is another of these, with a branch in `Bench.live`.
-
     Attributes
     ----------
-    name : str
+    source : str
+        Nothing, a plain buffer with uniform or prioritised sampling, or a hippocampus without or with ripples.
     per_event : int
         Replays per real event.
-    sampling : str
-        Of the buffer.
     """
 
-    name: str = OFF
+    source: str = OFF
     per_event: int = 0
-    sampling: str = "uniform"
+
+    @property
+    def name(self) -> str:
+        """Name in tables and in the recording."""
+        return f"{self.source}, {self.per_event}" if self.per_event else self.source
+
+    @property
+    def in_spikes(self) -> bool:
+        """Whether it is made of cells, so that there is no such thing in rates."""
+        return self.source in (ATTENTION, HIPPOCAMPUS)
 
 
 @dataclass(frozen=True)
@@ -222,6 +228,7 @@ class Problem:
     rates : mapping of str to tuple of float
         Learning rates to choose from, by learner.
     replaying : tuple of Replaying
+        None first, then a rising number of replays from one kind of buffer, then others.
     criterion : float
     """
 
@@ -246,6 +253,16 @@ class Problem:
         return "mean accuracy on held-out 9s and on 0 to 8" if self.rare else "accuracy on held-out digits"
 
     @property
+    def main(self) -> list[int]:
+        """Which of `replaying` differ only in the number of replays: none, and that of one kind of buffer."""
+        return [j for j, x in enumerate(self.replaying) if x.source in (OFF, self.replaying[1].source)]
+
+    @property
+    def pairs(self) -> list[tuple[str, Replaying]]:
+        """Learner and replays of all its conditions."""
+        return [(x, r) for r in self.replaying for x in LEARNERS if x == LOCAL or not r.in_spikes]
+
+    @property
     def timing(self) -> Timing:
         """Phases of its events."""
         return chain.timing(self.n_hops)
@@ -258,10 +275,10 @@ class Problem:
 
 def problems(config: Config) -> tuple[Problem, ...]:
     """Return all problems, in the order of tables and figures."""
-    uniform = tuple(Replaying(f"uniform, {n}", n) for n in config.replays_digits)
-    choosing = tuple(Replaying(f"prioritised, {n}", n, "prioritised") for n in config.replays)
-    most = config.replays[-1]
-    chosen = (Replaying(), *choosing, Replaying(f"uniform, {most}", most))
+    uniform = tuple(Replaying(UNIFORM, n) for n in config.replays_digits)
+    prioritised = tuple(Replaying(PRIORITISED, n) for n in config.replays)
+    in_spikes = (Replaying(ATTENTION), Replaying(HIPPOCAMPUS, config.budget)) if config.hippocampus else ()
+    chosen = (Replaying(), *prioritised, Replaying(UNIFORM, config.budget), *in_spikes)
     all_digits = Problem(
         "all digits",
         config.n_hops_digits,
@@ -303,20 +320,16 @@ class Condition:
     @property
     def name(self) -> str:
         """Name of the run in the recording."""
-        replayed = self.replaying.name.replace(", ", "")
+        replayed = self.replaying.name.replace(", ", "").replace(" ", "_")
         rate = f"-rate{self.rate:g}" if self.role == TUNING else ""
         learner = self.learner.replace(" ", "_")
         return f"{self.role}-{self.problem.slug}-{learner}-{replayed}-s{self.seed}{rate}"
 
 
 def tuning_conditions(config: Config, problem: Problem, learner: str, replaying: Replaying) -> list[Condition]:
-    """Return the lives that choose a rate, the networks of one rate after the other; none if there is only one rate."""
-    rates = problem.rates[learner]
-    if len(rates) == 1:
-        return []
-    n = config.n_tuning if learner == LOCAL else config.n_tuning_backprop
-    seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + n)
-    return [Condition(problem, learner, replaying, seed, rate, TUNING) for rate in rates for seed in seeds]
+    """Return the lives that choose a rate, the networks of one rate after the other."""
+    seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)
+    return [Condition(problem, learner, replaying, seed, x, TUNING) for x in problem.rates[learner] for seed in seeds]
 
 
 # ------------------------------------------------------------------------------------------ rules of either learner
@@ -377,7 +390,9 @@ def in_rounds(stimuli: np.ndarray, n_events: int, rng: np.random.Generator) -> n
 
 
 def with_nights(days: Schedule, condition: Condition, config: Config, surprise: np.ndarray) -> Schedule:
-    """Put a night of replays after every day of real events, just as long as the replays take.
+    """Put a night after every day of real events, just as long as its replays take.
+
+    With a buffer it holds the replays; with a hippocampus nothing but rest, and a short rest follows every event.
 
     Parameters
     ----------
@@ -389,12 +404,16 @@ def with_nights(days: Schedule, condition: Condition, config: Config, surprise: 
         How wrong the network is about each stimulus at the start: its priority.
     """
     problem, replaying = condition.problem, condition.replaying
-    if not replaying.per_event:
-        return days
     timing, evening = problem.timing, (np.arange(len(days)) + 1) % problem.day == 0
-    life = days.with_rest_after(evening, problem.day * replaying.per_event * timing.event, timing)
-    buffer = ReplayBuffer(config.capacity, 1 / timing.event, sampling=replaying.sampling, alpha=config.alpha)
-    priority = surprise[life.stimulus] + 1e-6 if replaying.sampling == "prioritised" else None
+    n_replays = problem.day * replaying.per_event
+    if replaying.in_spikes:
+        life = days.with_rest_after(evening, n_replays / config.ripples_hz * second, timing) if n_replays else days
+        return life.with_rest_after(~life.resting, config.held_s * second, timing)
+    if not n_replays:
+        return days
+    life = days.with_rest_after(evening, n_replays * timing.event, timing)
+    buffer = ReplayBuffer(config.capacity, 1 / timing.event, sampling=replaying.source, alpha=config.alpha)
+    priority = surprise[life.stimulus] + 1e-6 if replaying.source == PRIORITISED else None
     return buffer.fill(life, timing, rng=np.random.default_rng([condition.seed, 2]), priority=priority)
 
 
@@ -411,34 +430,54 @@ class Run:
 
     Attributes
     ----------
-    accuracy, accuracy_rare, accuracy_background : array, shape (n_looks + 1,)
-        On all images of its role, on the 9s and on all others, before the life and at each look; of a spiking rule in
-        spikes.
+    accuracy_rare, accuracy_background : array, shape (n_looks + 1,)
+        On images of the 9 and of all others, before the life and at each look; of a spiking rule in spikes, except
+        where its learning rate is chosen.
     score : array, shape (n_looks + 1,)
         What is to be learned: accuracy, or the mean of that on the 9s and that on all others.
     score_rates : array, shape (n_looks + 1,)
         The same weights in the rate network.
-    change : array, shape (n_looks, n_hops)
-        Relative change of the weights since the start.
-    caused, floor : array, shape (n_hops,)
-        Relative change against the sham run, and between two sham runs, per rare event.
     learned : array, shape (n_hops,)
-        The part of `caused` that goes along backprop's gradient for the rare events at the start; below 0 if against.
+        Relative change against the sham run, per rare event, along backprop's gradient for the rare events at the
+        start: its size times the cosine between both, below 0 if it goes against.
+    replayed, rare_share : float
+        Replays per real event, counted, and the share of them that is the rare event's.
     """
 
-    accuracy: np.ndarray
     accuracy_rare: np.ndarray
     accuracy_background: np.ndarray
     score: np.ndarray
     score_rates: np.ndarray
-    change: np.ndarray
-    caused: np.ndarray
-    floor: np.ndarray
     learned: np.ndarray
+    replayed: np.ndarray
+    rare_share: np.ndarray
+
+
+def recalled(lived: spiking.Lived, schedule: Schedule, contents: dict[int, int]) -> list[int]:
+    """Return the stimuli whose memories were reactivated in rests.
+
+    Parameters
+    ----------
+    lived : Lived
+    schedule : Schedule
+        What was lived.
+    contents : dict
+        Stimulus that each memory was written by, before this; brought up to date.
+    """
+    found = []
+    happened = [(time, memory, True) for time, memory in zip(lived.written_time, lived.written, strict=True)]
+    happened += [(time, memory, False) for time, memory in zip(lived.reactivation_time, lived.reactivated, strict=True)]
+    for time, memory, writes in sorted(happened):
+        event = int(np.searchsorted(lived.onset, time, side="right")) - 1
+        if writes:
+            contents[int(memory)] = int(schedule.stimulus[np.flatnonzero(~schedule.resting[: event + 1])[-1]])
+        elif schedule.resting[event] and int(memory) in contents:
+            found.append(contents[int(memory)])
+    return found
 
 
 def scored(problem: Problem, right: np.ndarray, rare: np.ndarray) -> np.ndarray:
-    """Return accuracy, that on the rare digit and on all others, and the score.
+    """Return accuracy on the rare digit, that on all others, and the score.
 
     Parameters
     ----------
@@ -448,10 +487,10 @@ def scored(problem: Problem, right: np.ndarray, rare: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array, shape (..., 4)
+    array, shape (..., 3)
     """
     every, ninth, other = right.mean(-1), right[..., rare].mean(-1), right[..., ~rare].mean(-1)
-    return np.stack([every, ninth, other, (ninth + other) / 2 if problem.rare else every], axis=-1)
+    return np.stack([ninth, other, (ninth + other) / 2 if problem.rare else every], axis=-1)
 
 
 class Bench:
@@ -468,7 +507,7 @@ class Bench:
         self.circuits: dict[int, Circuit] = {p.n_hops: chain.circuit(p.n_hops) for p in self.problems}
         self.start: dict[tuple[int, bool, int], Weights] = {}
         self.surprise: dict[tuple[int, bool, int], np.ndarray] = {}
-        self.models: dict[tuple[int, bool], spiking.Model] = {}
+        self.models: dict[tuple[int, bool, bool], spiking.Model] = {}
         self.seen_at_start: dict[tuple[int, bool, str, int], np.ndarray] = {}
         self.stopped = threading.Event()
 
@@ -485,41 +524,47 @@ class Bench:
         """Pretrain the networks and compile the models, both from the cache if they are there."""
         from bioplastic import twin
 
-        n_tuning = max(self.config.n_tuning, self.config.n_tuning_backprop)
-        seeds = (*self.config.seeds, *range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + n_tuning))
-        cache = spiking.cache_folder() / "weights"
+        seeds = {RESULT: self.config.seeds, TUNING: range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.config.n_tuning)}
         with ThreadPoolExecutor(1) as executor:
             compiling = executor.submit(self._compile)
             for rare in (False, True):
                 n_hops = next(p.n_hops for p in self.problems if p.rare == rare)
                 # Without pretraining: the orthogonal weights with which that begins.
                 settings = twin.Pretraining() if rare else twin.Pretraining(steps=0)
-                shown = progress if rare else None
-                found = twin.pretrained(
-                    self.circuits[n_hops], self.tasks[RESULT], seeds, settings, cache=cache, progress=shown
-                )
-                for seed, weights in zip(seeds, found, strict=True):
-                    self.start[n_hops, rare, seed] = weights
-                    predicted = self.predict(n_hops, [weights], np.arange(len(self.tasks[RESULT].stimuli)))[0]
-                    wanted = self.tasks[RESULT].outcomes[self.tasks[RESULT].label]
-                    self.surprise[n_hops, rare, seed] = np.square(predicted - wanted).sum(1)
+                for role, task in self.tasks.items():  # what chooses learning rates must be new to the network too
+                    cache, shown = spiking.cache_folder() / "weights", progress if rare else None
+                    circuit = self.circuits[n_hops]
+                    found = twin.pretrained(circuit, task, seeds[role], settings, cache=cache, progress=shown)
+                    for seed, weights in zip(seeds[role], found, strict=True):
+                        self.start[n_hops, rare, seed] = weights
+                        predicted = self.predict(n_hops, [weights], np.arange(len(task.stimuli)))[0]
+                        wrong = np.square(predicted - task.outcomes[task.label]).sum(1)
+                        self.surprise[n_hops, rare, seed] = wrong
             compiling.result()
         progress(1.0)
 
     def _compile(self) -> None:
         for problem in self.problems:
-            key = problem.n_hops, problem.rare
-            if key in self.models:
-                continue
-            presented = max(x.per_event for x in problem.replaying) + 1
-            longest = max(np.diff((0, *problem.looks))) * presented * float(problem.timing.event / ms)
-            probing = len(self.images(problem, RESULT)) * float(self.looking(problem).event / ms)
-            n_steps = max(longest, probing) / float(Timing().resolution / ms)
-            rule = local_rule(self.config, problem, 0.0)
-            spec = spiking.ModelSpec.roomy(
-                self.circuits[problem.n_hops], rule, self.tasks[RESULT], n_steps, n_snapshots=0
-            )
-            self.models[key] = spiking.model(spec, self.tasks[RESULT])
+            for replaying in problem.replaying:
+                key = problem.n_hops, problem.rare, replaying.in_spikes
+                if key in self.models:
+                    continue
+                step, target = float(Timing().resolution / second), problem.timing.lead
+                event = float(problem.timing.event / second) * (
+                    1 + max(self.config.replays + self.config.replays_digits)
+                )
+                held = self.config.held_s + self.config.budget / self.config.ripples_hz
+                longest = max(np.diff((0, *problem.looks))) * (event + held * replaying.in_spikes)
+                probing = len(self.images(problem, RESULT)) * float(self.looking(problem).event / second)
+                spec = spiking.ModelSpec.roomy(
+                    self.circuits[problem.n_hops],
+                    local_rule(self.config, problem, 0.0),
+                    self.tasks[RESULT],
+                    max(longest, probing) / step,
+                    n_snapshots=0,
+                    hippocampus=Hippocampus((Target("x"), Target("y", target)), "y") if replaying.in_spikes else None,
+                )
+                self.models[key] = spiking.model(spec, self.tasks[RESULT])
 
     def looking(self, problem: Problem) -> Timing:
         """Return the phases of an event at which accuracy is measured."""
@@ -555,24 +600,29 @@ class Bench:
 
     # ------------------------------------------------------------------ lives
 
-    def live(self, condition: Condition, life: Schedule, n_looks: int, phases: int) -> list[Weights]:
-        """Live in spikes until a look, and return the weights at each look on the way."""
-        problem, start = condition.problem, self.start_of(condition)
+    def live(self, condition: Condition, life: Schedule, n_looks: int, phases: int) -> tuple[list[Weights], list[int]]:
+        """Live in spikes until a look; return the weights at each look on the way, and the stimuli of all replays."""
+        problem, start, in_spikes = condition.problem, self.start_of(condition), condition.replaying.in_spikes
         rule = local_rule(self.config, problem, condition.rate)
-        weights, feedback, found = start, Feedback(start.forward), []
+        ripples = Replay(self.config.ripples_hz * (condition.replaying.source == HIPPOCAMPUS) * Hz)
+        weights, feedback, memory = start, Feedback(start.forward), None
+        found, replayed, contents = [], [], dict[int, int]()
         for k, stretch in enumerate(stretches(life, problem.looks)[:n_looks]):
             self.go_on()
-            lived = self.models[problem.n_hops, problem.rare].live(
-                spiking.Life(stretch, problem.timing, rule, weights, feedback, seed=phases + k)
+            lived = self.models[problem.n_hops, problem.rare, in_spikes].live(
+                spiking.Life(
+                    stretch, problem.timing, rule, weights, feedback, seed=phases + k, replay=ripples, memory=memory
+                )
             )
-            weights, feedback = lived.weights, lived.feedback
+            weights, feedback, memory = lived.weights, lived.feedback, lived.memory
             found.append(weights)
-        return found
+            replayed += recalled(lived, stretch, contents) + stretch.stimulus[stretch.replayed].tolist()
+        return found, replayed
 
     def looks_in_spikes(self, condition: Condition, networks: Sequence[Weights]) -> np.ndarray:
-        """Accuracies and score of networks in spikes, shape (n_networks, 4)."""
+        """Accuracies and score of networks in spikes, shape (n_networks, 3)."""
         problem, images = condition.problem, self.images(condition.problem, condition.role)
-        model, rule = self.models[problem.n_hops, problem.rare], local_rule(self.config, problem, 0.0)
+        model, rule = self.models[problem.n_hops, problem.rare, False], local_rule(self.config, problem, 0.0)
         at_start = problem.n_hops, problem.rare, condition.role, condition.seed
         predicted = []
         for weights in networks:
@@ -584,7 +634,7 @@ class Bench:
         return self._scored(problem, np.array(predicted), images)
 
     def looks_in_rates(self, condition: Condition, networks: Sequence[Weights]) -> np.ndarray:
-        """Accuracies and score of networks in rates, shape (n_networks, 4)."""
+        """Accuracies and score of networks in rates, shape (n_networks, 3)."""
         problem, images = condition.problem, self.images(condition.problem, condition.role)
         return self._scored(problem, self.predict(problem.n_hops, networks, images), images)
 
@@ -598,17 +648,17 @@ class Bench:
         problem, life, phases = condition.problem, self.life(condition), 1000 * condition.seed
         start, n_looks = self.start_of(condition), len(problem.looks)
         try:
-            found = self.live(condition, life, n_looks, phases)
+            found, replayed = self.live(condition, life, n_looks, phases)
         except spiking.ActivityError:
             if condition.role == RESULT:
                 raise
             return self._diverged(condition)  # the rate was too high, and that is what was asked
-        networks, shams = [start, *found], []
-        if problem.against_sham and condition.role == RESULT:
-            until = self.config.sham_look
-            for first in (phases, phases + 500_000):
-                shams.append(self.live(condition, life.sham(), until, first)[-1])
-        return self._measured(condition, networks, shams, self.looks_in_spikes(condition, networks))
+        networks, sham = [start, *found], None
+        if condition.role == TUNING:
+            return self._measured(condition, networks, sham, replayed, self.looks_in_rates(condition, networks))
+        if problem.against_sham:
+            sham = self.live(condition, life.sham(), self.config.sham_look, phases)[0][-1]
+        return self._measured(condition, networks, sham, replayed, self.looks_in_spikes(condition, networks))
 
     def in_twin(self, conditions: Sequence[Condition]) -> list[Run]:
         """Live lives of one problem and one way to replay in the rate twin, all in one tensor program."""
@@ -633,32 +683,36 @@ class Bench:
             return found
 
         found = lived(lives, len(problem.looks))
-        shams: list[list[Weights]] = [[] for _ in conditions]
+        shams: list[Weights | None] = [None for _ in conditions]
         if problem.against_sham and conditions[0].role == RESULT:
-            # Nothing is random in rates, and one sham run is like another.
-            shams = [[networks[-1]] * 2 for networks in lived([life.sham() for life in lives], until)]
+            shams = [networks[-1] for networks in lived([life.sham() for life in lives], until)]
         return [
-            self._measured(c, networks, sham, self.looks_in_rates(c, networks))
-            for c, networks, sham in zip(conditions, found, shams, strict=True)
+            self._measured(c, networks, sham, life.stimulus[life.replayed].tolist(), self.looks_in_rates(c, networks))
+            for c, networks, sham, life in zip(conditions, found, shams, lives, strict=True)
         ]
 
     def _measured(
-        self, condition: Condition, networks: Sequence[Weights], shams: Sequence[Weights], seen: np.ndarray
+        self,
+        condition: Condition,
+        networks: Sequence[Weights],
+        sham: Weights | None,
+        replayed: Sequence[int],
+        seen: np.ndarray,
     ) -> Run:
-        problem = condition.problem
+        problem, task = condition.problem, self.tasks[RESULT]
         circuit, start = self.circuits[problem.n_hops], networks[0].forward
-        change = [reach.relative_change(circuit, w.forward, start, start) for w in networks[1:]]
-        caused, floor, learned = np.full((3, circuit.n_hops), np.nan)
-        if shams:
+        learned = np.full(circuit.n_hops, np.nan)
+        if sham is not None:
             until = self.config.sham_look
             lived = np.concatenate([x.stimulus[x.rare] for x in stretches(self.life(condition), problem.looks)[:until]])
-            one, other = networks[until].forward, [sham.forward for sham in shams]
-            caused = reach.relative_change(circuit, one, other[0], start) / len(lived)
-            floor = reach.relative_change(circuit, other[1], other[0], start) / len(lived)
-            difference = {name: one[name] - other[0][name] for name in one}
+            one, other = networks[until].forward, sham.forward
+            caused = reach.relative_change(circuit, one, other, start) / len(lived)
+            difference = {name: one[name] - other[name] for name in one}
             learned = caused * self._along_gradient(circuit, networks[0], lived, difference)
-        in_rates = self.looks_in_rates(condition, networks)[:, 3]
-        return Run(*seen.T, in_rates, np.array(change), caused, floor, learned)
+        in_rates = self.looks_in_rates(condition, networks)[:, 2]
+        rare_share = (task.label[list(replayed)] == task.rare_label).mean() if replayed else np.nan
+        per_event = len(replayed) / problem.looks[-1]
+        return Run(*seen.T, in_rates, learned, np.array(per_event), np.array(rare_share))
 
     def _along_gradient(
         self,
@@ -675,9 +729,8 @@ class Bench:
         return np.nan_to_num(reach.alignment(circuit, change, gradient))
 
     def _diverged(self, condition: Condition) -> Run:
-        n, n_hops = len(condition.problem.looks), condition.problem.n_hops
-        nothing = np.full(n_hops, np.nan)
-        return Run(*np.zeros((5, n + 1)), np.full((n, n_hops), np.nan), nothing, nothing, nothing)
+        n, nothing = len(condition.problem.looks), np.array(np.nan)
+        return Run(*np.zeros((4, n + 1)), np.full(condition.problem.n_hops, np.nan), nothing, nothing)
 
 
 # ------------------------------------------------------------------------------------------ choices and summaries
@@ -691,19 +744,14 @@ def efficiency(score: np.ndarray) -> np.ndarray:
 def tuning_scores(
     config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]
 ) -> np.ndarray:
-    """Efficiency on validation images at each learning rate, mean over networks; NaN if there was nothing to choose."""
-    conditions = tuning_conditions(config, problem, learner, replaying)
-    rates = problem.rates[learner]
-    if not conditions:
-        return np.full(len(rates), np.nan)
-    found = [efficiency(runs[c.name].score) for c in conditions]
-    return np.reshape(found, (len(rates), -1)).mean(1)
+    """Efficiency on validation images at each learning rate, mean over networks."""
+    found = [efficiency(runs[c.name].score) for c in tuning_conditions(config, problem, learner, replaying)]
+    return np.reshape(found, (len(problem.rates[learner]), -1)).mean(1)
 
 
 def chosen_rate(config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]) -> float:
     """Return the best rate of a learner with these replays, the smallest of several equally good ones."""
-    score = tuning_scores(config, problem, learner, replaying, runs)
-    return problem.rates[learner][0 if np.isnan(score).all() else int(np.argmax(score))]
+    return problem.rates[learner][int(np.argmax(tuning_scores(config, problem, learner, replaying, runs)))]
 
 
 def result_conditions(
@@ -748,18 +796,17 @@ ROWS = {
     "seed": Variable(("seed",), "1", "seed of network, events and spike phases", "int64"),
     "event": Variable(("event",), "1", "real events lived through", "int64"),
     "hop": Variable(("hop",), "1", "hops upstream of the error source", "int64"),
-    "replays_per_event": Variable(("replay",), "1", "replays per real event", "int64"),
-    "rare_share": Variable(("replay", "seed"), "1", "share of the replays that replay a 9 as the rare event"),
-    "accuracy": Variable(_CURVE, "1", "accuracy on held-out images; of a spiking rule in spikes"),
-    "accuracy_rare": Variable(_CURVE, "1", "accuracy on held-out 9s"),
+    "replays_per_event": Variable(("replay",), "1", "replays per real event, as asked for", "int64"),
+    "replayed": Variable(_LIFE, "1", "replays per real event, counted"),
+    "rare_share": Variable(_LIFE, "1", "share of the replays that are the rare event's"),
+    "accuracy_rare": Variable(_CURVE, "1", "accuracy on held-out 9s; of a spiking rule in spikes"),
     "accuracy_background": Variable(_CURVE, "1", "accuracy on held-out images of 0 to 8"),
     "score": Variable(_CURVE, "1", "what is to be learned: accuracy, or mean of that on 9s and that on 0 to 8"),
     "score_rates": Variable(_CURVE, "1", "score of the same weights in the rate network"),
     "events_to_criterion": Variable(_LIFE, "1", "real events until the score reaches the criterion (inf: never)"),
-    "change": Variable((*_LIFE, "look", "hop"), "1", "relative change of the weights since the start, at each look"),
-    "caused": Variable((*_LIFE, "hop"), "1", "relative change against the sham run, per rare event"),
-    "floor": Variable((*_LIFE, "hop"), "1", "relative change between two sham runs, per rare event"),
-    "learned": Variable((*_LIFE, "hop"), "1", "part of `caused` along backprop's gradient at the start"),
+    "learned": Variable(
+        (*_LIFE, "hop"), "1", "relative change against the sham run along backprop's gradient, per rare event"
+    ),
     "learning_rate": Variable(("learner", "replay"), "1", "learning rate per event"),
 }
 """Variables of ``/summary/<problem>``; NaN where there is nothing to measure."""
@@ -778,25 +825,18 @@ RUN_ROWS = {
     "hop": ROWS["hop"],
     **{
         name: replace(ROWS[name], dims=("event",))
-        for name in ("accuracy", "accuracy_rare", "accuracy_background", "score", "score_rates")
+        for name in ("accuracy_rare", "accuracy_background", "score", "score_rates")
     },
-    "change": replace(ROWS["change"], dims=("look", "hop")),
-    **{name: replace(ROWS[name], dims=("hop",)) for name in ("caused", "floor", "learned")},
+    "learned": replace(ROWS["learned"], dims=("hop",)),
+    **{name: replace(ROWS[name], dims=()) for name in ("replayed", "rare_share")},
 }
 """Variables of ``/runs/<run>``."""
 
 
-def summarise(bench: Bench, problem: Problem, runs: Mapping[str, Run]) -> dict[str, Any]:
+def summarise(config: Config, problem: Problem, runs: Mapping[str, Run]) -> dict[str, Any]:
     """Gather the results of a problem into labelled arrays."""
-    config, events = bench.config, np.array((0, *problem.looks))
+    events = np.array((0, *problem.looks))
     axes = len(LEARNERS), len(problem.replaying), len(config.seeds)
-    found = [
-        [
-            [runs[c.name] for c in result_conditions(config, problem, learner, replaying, runs)]
-            for replaying in problem.replaying
-        ]
-        for learner in LEARNERS
-    ]
     values: dict[str, Any] = {
         "learner": LEARNERS,
         "replay": [x.name for x in problem.replaying],
@@ -804,20 +844,18 @@ def summarise(bench: Bench, problem: Problem, runs: Mapping[str, Run]) -> dict[s
         "event": events,
         "hop": np.arange(problem.n_hops),
         "replays_per_event": np.array([x.per_event for x in problem.replaying]),
-        "rare_share": np.full(axes[1:], np.nan),
-        "learning_rate": np.array(
-            [[chosen_rate(config, problem, x, r, runs) for r in problem.replaying] for x in LEARNERS]
-        ),
+        "learning_rate": np.full(axes[:2], np.nan),
+        "events_to_criterion": np.full(axes, np.nan),
     }
-    for name in RUN_ROWS:
-        if name not in values:
-            values[name] = np.array([[[getattr(run, name) for run in row] for row in part] for part in found])
-    values["events_to_criterion"] = events_to(values["score"], events, problem.criterion)
-    for j, replaying in enumerate(problem.replaying):
-        for k, seed in enumerate(config.seeds):
-            kind = bench.life(Condition(problem, LOCAL, replaying, seed, 0.0)).kind
-            if replaying.per_event:
-                values["rare_share"][j, k] = (kind == Kind.RARE_REPLAY).sum() / (kind >= Kind.REPLAY).sum()
+    for learner, replaying in problem.pairs:
+        here = LEARNERS.index(learner), problem.replaying.index(replaying)
+        found = [runs[c.name] for c in result_conditions(config, problem, learner, replaying, runs)]
+        values["learning_rate"][here] = chosen_rate(config, problem, learner, replaying, runs)
+        for name in RUN_ROWS:
+            if name not in ("event", "hop"):
+                of_seeds = np.array([getattr(run, name) for run in found])
+                values.setdefault(name, np.full(axes[:2] + of_seeds.shape, np.nan))[here] = of_seeds
+        values["events_to_criterion"][here] = events_to(values["score"][here], events, problem.criterion)
     return values
 
 
@@ -826,11 +864,11 @@ def swept(config: Config, problem: Problem, runs: Mapping[str, Run]) -> dict[str
     width = max(len(rates) for rates in problem.rates.values())
     rate = np.full((len(LEARNERS), width), np.nan)
     score = np.full((len(LEARNERS), len(problem.replaying), width), np.nan)
-    for i, learner in enumerate(LEARNERS):
-        tried = problem.rates[learner]
+    for learner, replaying in problem.pairs:
+        i, tried = LEARNERS.index(learner), problem.rates[learner]
         rate[i, : len(tried)] = tried
-        for j, replaying in enumerate(problem.replaying):
-            score[i, j, : len(tried)] = tuning_scores(config, problem, learner, replaying, runs)
+        found = tuning_scores(config, problem, learner, replaying, runs)
+        score[i, problem.replaying.index(replaying), : len(tried)] = found
     names = [x.name for x in problem.replaying]
     return {"learner": LEARNERS, "replay": names, "rate_index": np.arange(width), "rate": rate, "score": score}
 
@@ -890,7 +928,7 @@ class Store:
             for problem in bench.problems:
                 group = file.create_group(f"summary/{problem.slug}")
                 group.attrs["problem"], group.attrs["criterion"] = problem.name, problem.criterion
-                recording.write_labelled(group, ROWS, summarise(bench, problem, self.runs))
+                recording.write_labelled(group, ROWS, summarise(config, problem, self.runs))
                 rates = file.create_group(f"learning_rate_sweep/{problem.slug}")
                 recording.write_labelled(rates, SWEEP_ROWS, swept(config, problem, self.runs))
             runs = file.create_group("runs")
@@ -937,13 +975,14 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             bench.stopped.set()
             spiking.end_lives()
 
-        pairs = [(p, r) for p in bench.problems for r in p.replaying]
-        rows = {learner: bar.add_task(learner, total=2 * len(pairs)) for learner in LEARNERS}
+        everyone = [(problem, *pair) for problem in bench.problems for pair in problem.pairs]
+        pairs = {learner: [x for x in everyone if x[1] == learner] for learner in LEARNERS}
+        rows = {learner: bar.add_task(learner, total=2 * len(found)) for learner, found in pairs.items()}
 
         def all_in_twin() -> None:
-            for problem, replaying in pairs:
+            for problem, learner, replaying in pairs[BACKPROP]:
                 for choose in (tuning_conditions, partial(result_conditions, runs=store.runs)):
-                    conditions = choose(config, problem, BACKPROP, replaying)
+                    conditions = choose(config, problem, learner, replaying)
                     everything.extend(conditions)
                     missing = [c for c in conditions if c.name not in store.runs]
                     if missing:
@@ -953,12 +992,12 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
         def all_in_spikes() -> None:
             for choose in (tuning_conditions, partial(result_conditions, runs=store.runs)):
-                conditions = [c for pair in pairs for c in choose(config, pair[0], LOCAL, pair[1])]
+                conditions = [c for pair in pairs[LOCAL] for c in choose(config, *pair)]
                 everything.extend(conditions)
                 missing = [c for c in conditions if c.name not in store.runs]
                 # The longest first, so that no core is idle in the end.
                 missing.sort(key=lambda c: -c.problem.n_hops * c.problem.looks[-1] * (1 + c.replaying.per_event))
-                share = len(pairs) / max(1, len(missing))
+                share = len(pairs[LOCAL]) / max(1, len(missing))
                 sweep.run_all(
                     missing,
                     lambda c: store.add(c, bench.in_spikes(c)),
@@ -982,44 +1021,34 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 # ------------------------------------------------------------------------------------------ verdicts
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Mean over seeds of a difference, with its interval; NaN if there is but one seed."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, one: np.ndarray, other: np.ndarray) -> Difference:
-        """Compare two arrays over the same seeds."""
-        low, high = reach.interval(one - other) if len(one) > 1 else (np.nan, np.nan)
-        return cls(float((one - other).mean()), float(low), float(high))
-
-    @property
-    def word(self) -> str:
-        """Whether the first is ahead; undecided if the interval holds 0."""
-        return "ahead" if self.low > 0 else "behind" if self.high < 0 else "undecided"
-
-    def __str__(self) -> str:
-        if np.isnan(self.low):
-            return f"{100 * self.mean:+.1f} points (one seed)"
-        return f"{self.word}, {100 * self.mean:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+def gain(one: np.ndarray, other: np.ndarray) -> Estimate:
+    """Estimate by how many points one learner's scores (seed) are above another's."""
+    return estimate(100 * (one - other))
 
 
-def price(replays: Sequence[int], gains: Sequence[Difference]) -> int | None:
+def word(found: Estimate) -> str:
+    """Whether the first is ahead; undecided if the interval holds 0 or there is but one seed."""
+    if found.n < 2:
+        return "undecided"
+    return "ahead" if found.low > 0 else "behind" if found.high < 0 else "undecided"
+
+
+def points(found: Estimate) -> str:
+    """Say it."""
+    return f"{word(found)}, {found.mean:+.1f} points [{found.low:+.1f}, {found.high:+.1f}]"
+
+
+def price(replays: Sequence[int], gains: Sequence[Estimate]) -> int | None:
     """Fewest replays per real event from which on the local rule is ahead with every number that was tried."""
     best: int | None = None
-    for n, gain in sorted(zip(replays, gains, strict=True), key=lambda pair: -pair[0]):
-        if gain.word != "ahead":
+    for n, found in sorted(zip(replays, gains, strict=True), key=lambda pair: -pair[0]):
+        if word(found) != "ahead":
             break
         best = n
     return best
 
 
-def far_ratio(
-    learned: np.ndarray, reference: np.ndarray, nearest: int, *, per_hop_0: bool = False
-) -> tuple[float, float, float]:
+def far_ratio(learned: np.ndarray, reference: np.ndarray, nearest: int, *, per_hop_0: bool = False) -> Estimate:
     """What far hops learn per rare event, as a fraction of what they learn in the reference.
 
     Parameters
@@ -1032,91 +1061,85 @@ def far_ratio(
 
     Returns
     -------
-    tuple of float
-        Ratio of the means over seeds, and its bootstrap interval over seeds; NaN for that if there is but one.
+    Estimate
+        Ratio of the means over seeds, and its bootstrap interval over seeds.
     """
     one, other = learned[:, nearest:].mean(1), reference[:, nearest:].mean(1)
     if per_hop_0:
         one, other = one / learned[:, 0], other / reference[:, 0]
-    ratio = float(one.mean() / other.mean())
-    if len(one) == 1:
-        return ratio, np.nan, np.nan
     drawn = np.random.default_rng(0).integers(0, len(one), (reach.RESAMPLES, len(one)))
     low, high = np.percentile(one[drawn].mean(1) / other[drawn].mean(1), [2.5, 97.5])
-    return ratio, float(low), float(high)
-
-
-def span(values: np.ndarray, form: str = "{:.3g}") -> str:
-    """Mean over seeds with its bootstrap interval."""
-    low, high = reach.interval(values)
-    return f"{form.format(values.mean())} [{form.format(float(low))}, {form.format(float(high))}]"
+    return Estimate(float(one.mean() / other.mean()), float(low), float(high), len(one))
 
 
 def _counted(events: np.ndarray) -> str:
-    """Median over seeds of the events to the criterion, "-" for never, and how many seeds got there."""
-    there = int(np.isfinite(events).sum())
-    middle = float(np.median(events))
-    return f"{'-' if np.isinf(middle) else f'{middle:.0f}'} ({there}/{len(events)})"
+    """Median over seeds of the events to the criterion, "never" included, and how many seeds got there."""
+    there, middle = int(np.isfinite(events).sum()), float(np.median(events))
+    return f"{'never' if np.isinf(middle) else f'{middle:.0f}'} ({there}/{len(events)})"
 
 
 def verdicts(problem: Problem, summary: Mapping[str, Any]) -> list[str]:
     """Say what the numbers of a problem mean for the argument."""
     score = efficiency(summary["score"])
-    local, backprop = score[LEARNERS.index(LOCAL)], score[LEARNERS.index(BACKPROP)]
-    names, per_event = list(summary["replay"]), [int(n) for n in summary["replays_per_event"]]
-    main = [j for j, x in enumerate(problem.replaying) if x.per_event and x.sampling == problem.replaying[1].sampling]
-    gains = [Difference.of(local[j], backprop[0]) for j in (0, *main)]
-    paid = price([per_event[j] for j in (0, *main)], gains)
-    needed = [[_counted(x) for x in row] for row in summary["events_to_criterion"]]
-    to = f"real events to {problem.criterion:.0%}"
-    lines = []
-    for j, gain in zip((0, *main), gains, strict=True):
-        replayed = f"with replay ({names[j]})" if j else "without replay"
-        counts = f"{needed[0][j]} against {needed[1][0]}"
-        lines.append(f"Local {replayed} against backprop without: {gain}; {to}: {counts}.")
-    lines.append(
-        "The local rule "
-        + (
-            f"needs fewer real events than backprop without replay; price in replays per real event: {paid}."
-            if paid is not None
-            else f"is NOT reliably ahead of backprop without, up to {max(per_event)} replays per real event."
-        )
-    )
     in_rates = efficiency(summary["score_rates"])[LEARNERS.index(LOCAL)]
-    for j in main:
-        lines.append(
-            f"Same replays for both ({names[j]}), local against backprop: {Difference.of(local[j], backprop[j])}; the "
-            f"weights that it learned in spikes, but read out in rates: {Difference.of(in_rates[j], backprop[j])}."
-        )
-    for j, x in enumerate(problem.replaying):
-        if x.per_event and j not in main:
-            (same,) = [k for k in main if per_event[k] == x.per_event]
-            for learner, found in ((LOCAL, local), (BACKPROP, backprop)):
-                gain = Difference.of(found[same], found[j])
-                lines.append(f"Choosing what to replay, {learner}: {names[same]} against {names[j]}: {gain}.")
-    return lines
-
-
-def far_verdicts(problem: Problem, summary: Mapping[str, Any], nearest: int) -> list[str]:
-    """Say whether far hops learn less per event under the local rule, and how many replays make up for it."""
-    local, backprop = (summary["learned"][LEARNERS.index(name)] for name in (LOCAL, BACKPROP))
-
-    def against(values: np.ndarray, *, per_hop_0: bool = False) -> str:
-        ratio, low, high = far_ratio(values, backprop[0], nearest, per_hop_0=per_hop_0)
-        return f"{ratio:.2g}" if np.isnan(low) else f"{ratio:.2g} [{low:.2g}, {high:.2g}]"
-
-    _, _, high = far_ratio(local[0], backprop[0], nearest)
+    local, backprop = score[LEARNERS.index(LOCAL)], score[LEARNERS.index(BACKPROP)]
+    needed = [[_counted(x) for x in row] for row in summary["events_to_criterion"]]
+    names = list(summary["replay"])
+    gains = [gain(x, backprop[0]) for x in local]
     lines = [
-        f"Per rare event and without replay, hops {nearest} and more learn {against(local[0])} times what they learn "
-        f"under backprop ({against(local[0], per_hop_0=True)} times, if both are measured against hop 0): far hops "
-        f"learn less per event under the local rule: {'yes' if high < 1 else 'NO, or undecided'}."
+        f"Local ({name}) against backprop without replay: {points(found)}; real events to {problem.criterion:.0%}: "
+        f"{needed[0][j]} against {needed[1][0]}."
+        for j, (name, found) in enumerate(zip(names, gains, strict=True))
     ]
-    for j, name in enumerate(summary["replay"]):
-        if j:
+    asked = [problem.replaying[j].per_event for j in problem.main]
+    paid = price(asked, [gains[j] for j in problem.main])
+    lines.append(
+        f"With the same buffer the local rule needs fewer real events than backprop without replay; price in replays "
+        f"per real event: {paid}."
+        if paid is not None
+        else f"The local rule is NOT reliably ahead of backprop without replay, up to {max(asked)} replays per real "
+        "event from the buffer."
+    )
+    for j, replaying in enumerate(problem.replaying):
+        if replaying.per_event and not replaying.in_spikes:
             lines.append(
-                f"With replay ({name}) they learn {against(local[j])} times what backprop without replay teaches them."
+                f"Same replays for both ({names[j]}), local against backprop: {points(gain(local[j], backprop[j]))}; "
+                f"what it learned in spikes, read out in rates: {points(gain(in_rates[j], backprop[j]))}."
+            )
+        if replaying.source == HIPPOCAMPUS:
+            counted = summary["replayed"][LEARNERS.index(LOCAL), j].mean()
+            same = {x.source: k for k, x in enumerate(problem.replaying) if x.per_event == replaying.per_event}
+            calm = names.index(ATTENTION)
+            lines.append(
+                f"The hippocampus replayed {counted:.2f} times per real event. With its ripples against without: "
+                f"{points(gain(local[j], local[calm]))}; against the local rule with as many from the buffer, "
+                f"prioritised: {points(gain(local[j], local[same[PRIORITISED]]))}, uniform: "
+                f"{points(gain(local[j], local[same[UNIFORM]]))}; against backprop with them, prioritised: "
+                f"{points(gain(local[j], backprop[same[PRIORITISED]]))}, uniform: "
+                f"{points(gain(local[j], backprop[same[UNIFORM]]))}."
             )
     return lines
+
+
+def far_verdicts(summary: Mapping[str, Any], nearest: int) -> list[str]:
+    """Say whether far hops learn less per event under the local rule, and how many replays make up for it."""
+    local, backprop = (summary["learned"][LEARNERS.index(name)] for name in (LOCAL, BACKPROP))
+    plain = far_ratio(local[0], backprop[0], nearest)
+    against_hop_0 = far_ratio(local[0], backprop[0], nearest, per_hop_0=True)
+    less = (
+        "undecided (one seed)" if plain.n < 2 else "yes" if plain.high < 1 else "NO" if plain.low > 1 else "undecided"
+    )
+    return [
+        f"Per rare event and without replay, hops {nearest} and more learn {plain} times what they learn under "
+        f"backprop ({against_hop_0} times, if both are measured against hop 0): far hops learn less per event under "
+        f"the local rule: {less}.",
+        *(
+            f"With replay ({name}) they learn {far_ratio(local[j], backprop[0], nearest)} times what backprop without "
+            "replay teaches them."
+            for j, name in enumerate(summary["replay"])
+            if j
+        ),
+    ]
 
 
 # ------------------------------------------------------------------------------------------ tables and figure
@@ -1126,45 +1149,38 @@ def print_tables(problem: Problem, summary: Mapping[str, Any], rates: Mapping[st
     """Print the results of a problem, and how its learning rates were chosen."""
     console = script.console()
     n_seeds = len(summary["seed"])
-    table = Table(title=f"{problem.name}: {problem.measure}, %, mean over {n_seeds} seed{'s' * (n_seeds > 1)} [95 %]")
-    table.add_column("learner")
-    table.add_column("replay")
-    table.add_column(f"{summary['event'][-1]} events", justify="right")
-    for column in ("all looks", f"to {problem.criterion:.0%}", "9s / others", "in rates", "rate"):
+    title = f"{problem.name}: {problem.measure}, %, mean over {n_seeds} seed{'s' * (n_seeds > 1)} [95 %]"
+    table = Table(title=title, padding=(0, 0))
+    table.add_column("learner, replays per real event", no_wrap=True)
+    columns = "all looks", f"{summary['event'][-1]} events", f"to {problem.criterion:.0%}", "9s/others"
+    for column in (*columns, "in rates", "replays", "of 9s", "rate"):
         table.add_column(column, justify="right")
-    for i, learner in enumerate(summary["learner"]):
-        for j, name in enumerate(summary["replay"]):
-            curve = 100 * summary["score"][i, j]
-            last = [100 * summary[f"accuracy_{part}"][i, j, :, -1].mean() for part in ("rare", "background")]
-            table.add_row(
-                learner if j == 0 else "",
-                name,
-                f"{curve[:, -1].mean():.1f}",
-                span(efficiency(curve), "{:.1f}"),
-                _counted(summary["events_to_criterion"][i, j]),
-                f"{last[0]:.0f} / {last[1]:.0f}",
-                f"{100 * summary['score_rates'][i, j, :, -1].mean():.1f}",
-                f"{summary['learning_rate'][i, j]:g}",
-            )
+    choice = Table(title=f"{problem.name}: mean score over looks on validation images by learning rate per event, %")
+    choice.add_column("learner, replays", no_wrap=True)
+    choice.add_column("rate: score, tuning networks, in rates")
+    for learner, replaying in sorted(problem.pairs, key=lambda pair: LEARNERS.index(pair[0])):
+        here = LEARNERS.index(learner), problem.replaying.index(replaying)
+        curve = 100 * summary["score"][here]
+        last = [100 * summary[f"accuracy_{part}"][here][:, -1].mean() for part in ("rare", "background")]
+        of_9s = summary["rare_share"][here].mean()
+        table.add_row(
+            f"{learner}: {replaying.name}",
+            str(estimate(efficiency(curve))),
+            f"{curve[:, -1].mean():.1f}",
+            _counted(summary["events_to_criterion"][here]),
+            f"{last[0]:.0f}/{last[1]:.0f}",
+            f"{100 * efficiency(summary['score_rates'][here]).mean():.1f}",
+            f"{summary['replayed'][here].mean():.2f}",
+            "" if np.isnan(of_9s) else f"{of_9s:.0%}",
+            f"{summary['learning_rate'][here]:g}",
+        )
+        tried = [x for x in zip(rates["rate"][here[0]], rates["score"][here], strict=True) if np.isfinite(x[1])]
+        best = max(range(len(tried)), key=lambda k: (tried[k][1], -k))
+        edge = "  (best at the edge)" if best in (0, len(tried) - 1) else ""
+        cells = ", ".join(f"{x:g}: {100 * y:.1f}" for x, y in tried)
+        choice.add_row(f"{learner}: {replaying.name}", cells + edge)
     console.print(table)
-    share = np.nanmean(summary["rare_share"][1:], axis=1) if problem.rare else []
-    if len(share):
-        said = ", ".join(f"{name}: {x:.0%}" for name, x in zip(summary["replay"][1:], share, strict=True))
-        console.print(f"Share of the replays that are 9s: {said}.", soft_wrap=True)
-    if np.isfinite(rates["score"]).any():
-        table = Table(title=f"{problem.name}: choice of the learning rate per event, mean score over looks, %")
-        table.add_column("learner")
-        table.add_column("replay")
-        table.add_column("rate: score on validation images, tuning networks")
-        for i, learner in enumerate(rates["learner"]):
-            for j, name in enumerate(rates["replay"]):
-                tried = [(x, y) for x, y in zip(rates["rate"][i], rates["score"][i, j], strict=True) if np.isfinite(y)]
-                if tried:
-                    best = max(range(len(tried)), key=lambda k: (tried[k][1], -k))
-                    edge = "  (best at the edge)" if best in (0, len(tried) - 1) else ""
-                    cells = ", ".join(f"{x:g}: {100 * y:.1f}" for x, y in tried)
-                    table.add_row(learner if j == 0 else "", name, cells + edge)
-        console.print(table)
+    console.print(choice)
 
 
 def print_hops(problem: Problem, summary: Mapping[str, Any]) -> None:
@@ -1176,14 +1192,16 @@ def print_hops(problem: Problem, summary: Mapping[str, Any]) -> None:
     table.add_column("learner: replay", no_wrap=True)
     for hop in summary["hop"]:
         table.add_column(str(hop), justify="right", no_wrap=True)
-    for i, learner in enumerate(summary["learner"]):
-        for j, name in enumerate(summary["replay"]):
-            row = 1e6 * summary["learned"][i, j].mean(0)
-            table.add_row(f"{learner}: {name}", *(f"{x:.1f}" if 0 < abs(x) < 10 else f"{x:.0f}" for x in row))
+    for learner, replaying in sorted(problem.pairs, key=lambda pair: LEARNERS.index(pair[0])):
+        row = 1e6 * summary["learned"][LEARNERS.index(learner), problem.replaying.index(replaying)].mean(0)
+        cells = (f"{x:.1f}" if 0 < abs(x) < 10 else f"{x:.0f}" for x in row)
+        table.add_row(f"{learner}: {replaying.name}", *cells)
     script.console().print(table)
 
 
 LOOKS = dict(zip(LEARNERS, plots.styles(LEARNERS), strict=True))
+PLAIN = (0, (1, 1.2))
+GREEN = "#1b7837"
 
 
 def _band(axes: Axes, x: np.ndarray, values: np.ndarray, **look: Any) -> None:
@@ -1193,79 +1211,67 @@ def _band(axes: Axes, x: np.ndarray, values: np.ndarray, **look: Any) -> None:
     axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
 
-def _shown_replays(problem: Problem) -> dict[int, tuple[Any, str]]:
-    """Which replays the curves show, by index: line and filling of the marker."""
-    most = max(x.per_event for x in problem.replaying)
-    shown: dict[int, tuple[Any, str]] = {0: ((0, (1, 1.2)), "none")}
-    for j, x in enumerate(problem.replaying):
-        if x.per_event == most:
-            main = x.sampling == problem.replaying[1].sampling
-            shown[j] = ("-", "full") if main else ("", "left")
-    return shown
+def _shown(config: Config, problem: Problem) -> list[tuple[int, int, dict[str, Any]]]:
+    """Which conditions the curves show: learner, replay, look; no replay, those of the budget, the hippocampus."""
+    budget = config.budget if problem.rare else config.replays_digits[-1]
+    found = []
+    for learner, replaying in problem.pairs:
+        here = LEARNERS.index(learner), problem.replaying.index(replaying)
+        look = {"color": LOOKS[learner].color, "marker": LOOKS[learner].marker}
+        if replaying.source == HIPPOCAMPUS:
+            found.append((*here, {"color": GREEN, "marker": "s", "linestyle": "--"}))
+        elif replaying.source == OFF:
+            found.append((*here, {**look, "linestyle": PLAIN, "fillstyle": "none"}))
+        elif here[1] in problem.main and replaying.per_event == budget:
+            found.append((*here, {**look, "linestyle": "-"}))
+    return found
 
 
-def _curves(axes: Axes, problem: Problem, summary: Mapping[str, Any]) -> None:
+def _curves(axes: Axes, config: Config, problem: Problem, summary: Mapping[str, Any]) -> None:
     """Draw scores over real events."""
-    for i, learner in enumerate(LEARNERS):
-        look = LOOKS[learner]
-        for j, (line, filling) in _shown_replays(problem).items():
-            if filling == "left":
-                continue
-            curve = 100 * summary["score"][i, j]
-            _band(
-                axes,
-                summary["event"],
-                curve,
-                color=look.color,
-                linestyle=line,
-                marker=look.marker,
-                fillstyle=filling,
-            )
+    for i, j, look in _shown(config, problem):
+        _band(axes, summary["event"], 100 * summary["score"][i, j], **look)
     axes.axhline(100 * problem.criterion, color="0.6", linewidth=0.6, linestyle=":", zorder=0)
     axes.set_xlabel("real events")
-    axes.set_ylabel("accuracy (%)" if not problem.rare else "accuracy, mean of\n9s and others (%)")
+    axes.set_ylabel("accuracy, mean of\n9s and others (%)" if problem.rare else "accuracy (%)")
     plots.heading(axes, problem.name)
 
 
 def _by_replays(axes: Axes, problem: Problem, summary: Mapping[str, Any]) -> None:
     """Draw the mean score over looks against replays per real event."""
-    x = summary["replays_per_event"]
     score = 100 * efficiency(summary["score"])
-    main = [
-        j for j, r in enumerate(problem.replaying) if not r.per_event or r.sampling == problem.replaying[1].sampling
-    ]
-    for i, learner in enumerate(LEARNERS):
-        look = LOOKS[learner]
-        _band(axes, x[main], score[i, main].T, color=look.color, marker=look.marker, linestyle="-")
-        for j in set(range(len(x))) - set(main):
-            axes.plot(x[j], score[i, j].mean(), color=look.color, marker=look.marker, fillstyle="left", linestyle="")
+    for learner, replaying in problem.pairs:
+        i, j = LEARNERS.index(learner), problem.replaying.index(replaying)
+        if j in problem.main:
+            continue
+        uniform = replaying.source == UNIFORM
+        look = {"color": LOOKS[learner].color, "marker": LOOKS[learner].marker, "fillstyle": "left"}
+        look = (
+            look if uniform else {"color": GREEN, "marker": "s", "fillstyle": "full" if replaying.per_event else "none"}
+        )
+        low, high = reach.interval(score[i, j])
+        middle, x = score[i, j].mean(), summary["replayed"][i, j].mean()
+        axes.errorbar(x, middle, [[middle - low], [high - middle]], linestyle="", elinewidth=0.8, **look)
+    for learner in LEARNERS:
+        values = score[LEARNERS.index(learner), problem.main].T
+        asked = summary["replays_per_event"][problem.main]
+        _band(axes, asked, values, color=LOOKS[learner].color, marker=LOOKS[learner].marker, linestyle="-")
     axes.axhline(score[LEARNERS.index(BACKPROP), 0].mean(), color=LOOKS[BACKPROP].color, linewidth=0.6, linestyle=":")
-    axes.set_xticks(sorted(set(x.tolist())))
+    axes.set_xticks(sorted({x.per_event for x in problem.replaying}))
     axes.set_xlabel("replays per real event")
     axes.set_ylabel("mean over looks (%)")
 
 
-def _hops(axes: Axes, problem: Problem, summary: Mapping[str, Any], nearest: int) -> None:
+def _hops(axes: Axes, config: Config, problem: Problem, summary: Mapping[str, Any]) -> None:
     """Draw what a rare event teaches each hop."""
-    shown = {j: look for j, look in _shown_replays(problem).items() if look[1] != "left"}
-    values = 1e6 * summary["learned"][:, list(shown)]
-    lowest = np.abs(values[values != 0]).min()
-    threshold = 10 ** np.ceil(np.log10(max(lowest, 1e-3 * np.abs(values).max())))
-    for i, learner in enumerate(LEARNERS):
-        look = LOOKS[learner]
-        for k, (line, filling) in enumerate(shown.values()):
-            _band(
-                axes,
-                summary["hop"],
-                values[i, k],
-                color=look.color,
-                marker=look.marker,
-                linestyle=line,
-                fillstyle=filling,
-            )
+    shown = [(1e6 * summary["learned"][i, j], look) for i, j, look in _shown(config, problem)]
+    sizes = np.abs([values.mean(0) for values, _ in shown])
+    threshold = 10 ** np.ceil(np.log10(max(sizes[sizes > 0].min(), 1e-3 * sizes.max())))
+    for values, look in shown:
+        _band(axes, summary["hop"], values, **look)
     axes.set_yscale("symlog", linthresh=threshold)
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
-    axes.axvline(nearest - 0.5, color="0.6", linewidth=0.6, linestyle=":")
+    axes.axvline(config.nearest - 0.5, color="0.6", linewidth=0.6, linestyle=":")
     axes.set_xticks(summary["hop"])
     axes.set_xlabel("hops upstream")
     axes.set_ylabel("learned per rare event\n(millionths of the weights)")
@@ -1280,18 +1286,26 @@ def figure(config: Config, summaries: Mapping[str, Mapping[str, Any]]) -> Figure
         grid = drawn.add_gridspec(3, 3)
         axes = [[drawn.add_subplot(grid[row, k]) for k in range(3)] for row in range(2)]
         for k, problem in enumerate(everyone):
-            _curves(axes[0][k], problem, summaries[problem.name])
+            _curves(axes[0][k], config, problem, summaries[problem.name])
             _by_replays(axes[1][k], problem, summaries[problem.name])
         wide, beside = drawn.add_subplot(grid[2, :2]), drawn.add_subplot(grid[2, 2])
         (measured,) = [p for p in everyone if p.against_sham]
-        _hops(wide, measured, summaries[measured.name], config.nearest)
-        most, all_digits = max(config.replays), max(config.replays_digits)
-        black = {"color": "0.2", "marker": "o"}
+        _hops(wide, config, measured, summaries[measured.name])
+        all_digits = config.replays_digits[-1]
+        black: dict[str, Any] = {"color": "0.2", "marker": "o"}
+        green: dict[str, Any] = {"color": GREEN, "marker": "s"}
+        in_spikes = [
+            Line2D([], [], linestyle="--", label="relay, hippocampus in spikes", **green),
+            Line2D([], [], linestyle="", fillstyle="none", label="e, f: the same without ripples", **green),
+        ]
         handles = [
             *(Line2D([], [], color=LOOKS[x].color, marker=LOOKS[x].marker, linestyle="-", label=x) for x in LEARNERS),
-            Line2D([], [], linestyle=(0, (1, 1.2)), fillstyle="none", label="a-c, g: no replay", **black),
-            Line2D([], [], linestyle="-", label=f"a-c, g: {most} replays per real event (a: {all_digits})", **black),
-            Line2D([], [], linestyle="", fillstyle="left", label="e, f: the most, drawn uniformly", **black),
+            *(in_spikes if config.hippocampus else ()),
+            Line2D([], [], linestyle=PLAIN, fillstyle="none", label="a-c, g: no replay", **black),
+            Line2D(
+                [], [], linestyle="-", label=f"a-c, g: {config.budget} replays per event (a: {all_digits})", **black
+            ),
+            Line2D([], [], linestyle="", fillstyle="left", label="e, f: drawn uniformly", **black),
             Line2D([], [], linestyle=":", color="0.6", label="a-c: criterion; g: where far begins"),
             Line2D([], [], linestyle=":", color=LOOKS[BACKPROP].color, label="d-f: backprop without replay"),
         ]
@@ -1301,13 +1315,13 @@ def figure(config: Config, summaries: Mapping[str, Mapping[str, Any]]) -> Figure
             plots.letter(panel, name)
         plots.note(
             drawn,
-            "Held-out images, in spikes for the error relay, in rates for backprop. Replays are drawn uniformly in a "
-            "and d, by surprise at the start in b, c, e, f. g: change against the sham run along backprop's gradient at "
-            f"the start, after {config.looks[config.sham_look - 1]} real events. "
+            "Held-out images, in spikes for the error relay, in rates for backprop. Replays from the buffer are drawn "
+            "uniformly in a and d, by surprise at the start in b, c, e, f. g: change against the sham run along "
+            f"backprop's gradient at the start, after {config.looks[config.sham_look - 1]} real events. "
             + (
                 "One seed, and therefore no interval."
                 if n_seeds == 1
-                else f"Mean over {n_seeds} seeds; bands: 95 % bootstrap interval over seeds."
+                else f"Mean over {n_seeds} seeds; bands and bars: 95 % bootstrap interval over seeds."
             ),
         )
     return drawn
@@ -1326,11 +1340,13 @@ def show(path: Path, config: Config) -> None:
                 print_hops(problem, summaries[problem.name])
     if len(config.seeds) == 1:
         console.print("One seed, and therefore no interval and no verdict.")
+    if not config.hippocampus:
+        console.print("Without the hippocampus in spikes, whose model takes minutes to compile.")
     for problem in problems(config):
         console.print(f"[bold]{problem.name}[/bold] ({problem.measure}, mean over looks)", soft_wrap=True)
         lines = verdicts(problem, summaries[problem.name])
         if problem.against_sham:
-            lines = far_verdicts(problem, summaries[problem.name], config.nearest) + lines
+            lines = far_verdicts(summaries[problem.name], config.nearest) + lines
         for line in lines:
             console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     for written in plots.save(figure(config, summaries), path.with_suffix("")):
@@ -1344,11 +1360,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         doc=__doc__,
         name="data_efficiency",
-        settings={"": Config(), "quick": QUICK, "full": FULL},
-        sizes={
-            "quick": "one seed, 40 or 100 real events, under a minute",
-            "full": "ten seeds, more events, replays and rates, 2 hours",
-        },
+        settings={"": Config(), "quick": QUICK},
+        sizes={"quick": "one seed, 40 or 100 real events, no hippocampus, under a minute"},
         work=lambda config, out, jobs: show(run(config, out, jobs=jobs), config),
     )
 
