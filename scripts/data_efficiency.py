@@ -712,7 +712,8 @@ class Bench:
         in_rates = self.looks_in_rates(condition, networks)[:, 2]
         rare_share = (task.label[list(replayed)] == task.rare_label).mean() if replayed else np.nan
         per_event = len(replayed) / problem.looks[-1]
-        return Run(*seen.T, in_rates, learned, np.array(per_event), np.array(rare_share))
+        rare, background, score = seen.T
+        return Run(rare, background, score, in_rates, learned, np.array(per_event), np.array(rare_share))
 
     def _along_gradient(
         self,
@@ -730,7 +731,8 @@ class Bench:
 
     def _diverged(self, condition: Condition) -> Run:
         n, nothing = len(condition.problem.looks), np.array(np.nan)
-        return Run(*np.zeros((4, n + 1)), np.full(condition.problem.n_hops, np.nan), nothing, nothing)
+        curve = np.zeros(n + 1)
+        return Run(curve, curve, curve, curve, np.full(condition.problem.n_hops, np.nan), nothing, nothing)
 
 
 # ------------------------------------------------------------------------------------------ choices and summaries
@@ -995,16 +997,19 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
                 conditions = [c for pair in pairs[LOCAL] for c in choose(config, *pair)]
                 everything.extend(conditions)
                 missing = [c for c in conditions if c.name not in store.runs]
-                # The longest first, so that no core is idle in the end.
-                missing.sort(key=lambda c: -c.problem.n_hops * c.problem.looks[-1] * (1 + c.replaying.per_event))
-                share = len(pairs[LOCAL]) / max(1, len(missing))
-                sweep.run_all(
-                    missing,
-                    lambda c: store.add(c, bench.in_spikes(c)),
-                    executor,
-                    done=lambda _, share=share: bar.advance(rows[LOCAL], share),
-                    stop=stop,
+                # Seed by seed, and the longest first.
+                missing.sort(
+                    key=lambda c: (c.seed, -c.problem.n_hops * c.problem.looks[-1] * (1 + c.replaying.per_event))
                 )
+                share = len(pairs[LOCAL]) / max(1, len(missing))
+
+                def work(condition: Condition) -> None:
+                    store.add(condition, bench.in_spikes(condition))
+
+                def done(_: Condition, share: float = share) -> None:
+                    bar.advance(rows[LOCAL], share)
+
+                sweep.run_all(missing, work, executor, done=done, stop=stop)
 
         try:
             bench.prepare(shown)
@@ -1214,10 +1219,10 @@ def _band(axes: Axes, x: np.ndarray, values: np.ndarray, **look: Any) -> None:
 def _shown(config: Config, problem: Problem) -> list[tuple[int, int, dict[str, Any]]]:
     """Which conditions the curves show: learner, replay, look; no replay, those of the budget, the hippocampus."""
     budget = config.budget if problem.rare else config.replays_digits[-1]
-    found = []
+    found: list[tuple[int, int, dict[str, Any]]] = []
     for learner, replaying in problem.pairs:
         here = LEARNERS.index(learner), problem.replaying.index(replaying)
-        look = {"color": LOOKS[learner].color, "marker": LOOKS[learner].marker}
+        look: dict[str, Any] = {"color": LOOKS[learner].color, "marker": LOOKS[learner].marker}
         if replaying.source == HIPPOCAMPUS:
             found.append((*here, {"color": GREEN, "marker": "s", "linestyle": "--"}))
         elif replaying.source == OFF:
@@ -1244,11 +1249,9 @@ def _by_replays(axes: Axes, problem: Problem, summary: Mapping[str, Any]) -> Non
         i, j = LEARNERS.index(learner), problem.replaying.index(replaying)
         if j in problem.main:
             continue
-        uniform = replaying.source == UNIFORM
-        look = {"color": LOOKS[learner].color, "marker": LOOKS[learner].marker, "fillstyle": "left"}
-        look = (
-            look if uniform else {"color": GREEN, "marker": "s", "fillstyle": "full" if replaying.per_event else "none"}
-        )
+        look: dict[str, Any] = {"color": LOOKS[learner].color, "marker": LOOKS[learner].marker, "fillstyle": "left"}
+        if replaying.in_spikes:
+            look = {"color": GREEN, "marker": "s", "fillstyle": "full" if replaying.per_event else "none"}
         low, high = reach.interval(score[i, j])
         middle, x = score[i, j].mean(), summary["replayed"][i, j].mean()
         axes.errorbar(x, middle, [[middle - low], [high - middle]], linestyle="", elinewidth=0.8, **look)
