@@ -176,6 +176,23 @@ def test_the_relay_from_hop_0_is_the_error_relay_and_from_hop_1_leaves_hop_0(scr
     assert np.abs(far.bias["h1"]).max() > 0
 
 
+@pytest.mark.slow
+def test_a_life_with_a_hippocampus(script):
+    config = script.Config(n_hops=4, seeds=(0,), looks=(20,), looks_digits=(50,), sham_look=1, n_probes=20)
+    bench = script.Bench(config)
+    bench.prepare(lambda _: None)
+    nine = problem(script, n_hops=4, looks=(20,), looks_digits=(50,), sham_look=1)
+    lived = {
+        r.source: bench.in_spikes(script.Condition(nine, script.LOCAL, r, 0, 0.003))
+        for r in nine.replaying
+        if r.in_spikes
+    }
+    assert lived[script.ATTENTION].replayed == 0
+    assert 1 < lived[script.HIPPOCAMPUS].replayed < 3  # 40 are asked for in 80 s, and come at random
+    assert lived[script.HIPPOCAMPUS].rare_share > 0.5  # 6 of 20 events are 9s, but they surprise
+    assert 0 < lived[script.ATTENTION].learned[0] < lived[script.HIPPOCAMPUS].learned[0]
+
+
 # ------------------------------------------------------------------------------------------ choices and verdicts
 
 
