@@ -15,7 +15,8 @@ Source
 Command
     python scripts/data_efficiency.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default RUNTIME, --quick (without hippocampus) under a minute. It may be interrupted and goes on.
+    On two cores: default some 10 minutes (estimated from its processor time), and 2 or more to compile the hippocampus;
+    --quick, without that, half a minute. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says (accuracy is a curve over real events, and each problem has its
     own conditions, which the tables there have no axes for), a figure beside it as PNG and PDF, tables on the terminal.
@@ -1139,7 +1140,7 @@ def far_verdicts(summary: Mapping[str, Any], nearest: int) -> list[str]:
         f"backprop ({against_hop_0} times, if both are measured against hop 0): far hops learn less per event under "
         f"the local rule: {less}.",
         *(
-            f"With replay ({name}) they learn {far_ratio(local[j], backprop[0], nearest)} times what backprop without "
+            f"With {name} they learn {far_ratio(local[j], backprop[0], nearest)} times what backprop without "
             "replay teaches them."
             for j, name in enumerate(summary["replay"])
             if j
@@ -1170,7 +1171,7 @@ def print_tables(problem: Problem, summary: Mapping[str, Any], rates: Mapping[st
         of_9s = summary["rare_share"][here].mean()
         table.add_row(
             f"{learner}: {replaying.name}",
-            str(estimate(efficiency(curve))),
+            "{0.mean:.1f} [{0.low:.0f}, {0.high:.0f}]".format(estimate(efficiency(curve))),
             f"{curve[:, -1].mean():.1f}",
             _counted(summary["events_to_criterion"][here]),
             f"{last[0]:.0f}/{last[1]:.0f}",

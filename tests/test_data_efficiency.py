@@ -328,9 +328,7 @@ def test_far_verdicts_say_what_it_is(script):
     lines = script.far_verdicts(summary_of(script, nine, [0.5] * 7, [0.5] * 7, learned), 3)
     assert "hops 3 and more learn 0.1 [0.1, 0.1] times" in lines[0]
     assert lines[0].endswith("far hops learn less per event under the local rule: yes.")
-    assert lines[1] == (
-        "With replay (prioritised, 1) they learn 1 [1, 1] times what backprop without replay teaches them."
-    )
+    assert lines[1] == ("With prioritised, 1 they learn 1 [1, 1] times what backprop without replay teaches them.")
     learned[0, 0, :, 3:] = 2
     more = script.far_verdicts(summary_of(script, nine, [0.5] * 7, [0.5] * 7, learned), 3)
     assert more[0].endswith("under the local rule: NO.")
