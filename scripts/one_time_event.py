@@ -79,7 +79,9 @@ class Config:
     night : float
         Seconds of rest in which memories are replayed,
     replay_rate : float
-        at so many per second.
+        at so many per second;
+    other_replay_rates : tuple of float
+        and at these, to see how reach depends on the frequency of replays.
     looks : tuple of float
         Fractions of the night after which the weights are looked at.
     rates : tuple of float
@@ -95,13 +97,14 @@ class Config:
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    saliences: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+    saliences: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 4.0)
     n_background: int = 20
     pause: float = 3.2
-    night: float = 240.0
+    night: float = 200.0
     replay_rate: float = 0.4
+    other_replay_rates: tuple[float, ...] = (0.1, 1.0, 1.5)
     looks: tuple[float, ...] = (0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0)
-    rates: tuple[float, ...] = (0.00001, 0.00003, 0.0001, 0.0003, 0.001)
+    rates: tuple[float, ...] = (0.00001, 0.0001, 0.0003, 0.001)
     event_fractions: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     n_events: int = 300
     n_trials: int = 40
@@ -113,6 +116,7 @@ QUICK = Config(
     saliences=(0.1, 4.0),
     n_background=4,
     night=40.0,
+    other_replay_rates=(),
     looks=(0.25, 1.0),
     rates=(0.0001,),
     event_fractions=(0.1,),
@@ -137,14 +141,21 @@ class Condition:
     seed: int
     eta: float
     event_fraction: float = float("nan")
+    replay_rate: float = float("nan")
     role: str = "result"
+
+    @property
+    def day_salience(self) -> float:
+        """Importance of the event by day; where it really comes back, it is not held even once."""
+        return UNHELD if self.arm == REAL else self.salience
 
     @property
     def name(self) -> str:
         """Name of the run in the recording."""
         fraction = f"-f{self.event_fraction:g}" if self.arm == FREQUENCY else ""
+        rate = f"-rate{self.replay_rate:g}" if self.replay_rate == self.replay_rate else ""
         slug = self.arm.replace(", ", "-").replace(" ", "_")
-        return f"{self.role}-{slug}{fraction}-sal{self.salience:g}-eta{self.eta:g}-s{self.seed}"
+        return f"{self.role}-{slug}{fraction}{rate}-sal{self.salience:g}-eta{self.eta:g}-s{self.seed}"
 
 
 PER_LOOK, PER_HOP = ("look",), ("look", "hop")
@@ -155,6 +166,7 @@ ROWS = {
     "change": Variable(PER_HOP, "1", "relative change of the weights against the sham run"),
     "change_floor": Variable(PER_HOP, "1", "relative change of the weights between two sham runs"),
     "change_night": Variable(PER_HOP, "1", "relative change of the weights against the sham run, since the day ended"),
+    "change_night_floor": Variable(PER_HOP, "1", "relative change between two sham runs since the day ended"),
     "error_event": Variable(("end",), "1", "squared error of the prediction for the single event, in the rate network"),
     "error_rare": Variable(("end",), "1", "the same for held-out 9s"),
     "error_background": Variable(("end",), "1", "the same for held-out digits 0 to 8"),
@@ -226,11 +238,11 @@ class Bench:
 
     def day(self, condition: Condition, *, sham: bool = False, phases: int = 0) -> spiking.Lived:
         """Live the day of a condition, once for all runs that have the same."""
-        key = (condition.seed, condition.salience, condition.eta, sham, phases)
+        key = (condition.seed, condition.day_salience, condition.eta, sham, phases)
         with self._lock:
             there = self._days.get(key)
         if there is None:
-            schedule = self.day_schedule(condition.seed, condition.salience)
+            schedule = self.day_schedule(condition.seed, condition.day_salience)
             life = self.life(condition, schedule.sham() if sham else schedule, self.weights[condition.seed], phases)
             there = self.lived(life)
             with self._lock:
@@ -245,7 +257,7 @@ class Bench:
     def rare_memory(self, condition: Condition) -> int:
         """Which memory the single event was written to; -1 if to none."""
         lived = self.day(condition)
-        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.salience).rare)[0])
+        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.day_salience).rare)[0])
         begin, end = lived.onset[event], lived.onset[event + 1] + self.config.pause
         during = (lived.written_time >= begin) & (lived.written_time < end)
         return int(lived.written[during][-1]) if during.any() else -1
@@ -281,7 +293,7 @@ class Bench:
 
     def buffered(self, condition: Condition) -> tuple[Schedule, list[int]]:
         """Return a night in which a plain buffer replays the day."""
-        day = self.day_schedule(condition.seed, condition.salience)
+        day = self.day_schedule(condition.seed, condition.day_salience)
         lived = self.day(condition)
         rate, n = self.config.replay_rate * Hz, len(day)
         sampling = "uniform" if condition.arm == UNIFORM else "prioritised"
@@ -310,30 +322,27 @@ class Bench:
         if k < 0:
             return remembered, remembered
         tag = float(remembered.tag[k * hippocampus.assembly])
-        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.salience).rare)[0])
+        stimulus = self.single(condition.seed).stimulus
+        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.day_salience).rare)[0])
         own = {"y": self.day(condition, sham=True).prediction[event]}
         sham = remembered.put(hippocampus, k, own, tag=tag)
         if condition.arm == DELETED:
             return remembered.without(hippocampus, k), remembered.without(hippocampus, k)
         if condition.arm == SHUFFLED:
-            return self.shuffled(condition, remembered, k, tag), sham
+            wrong = np.array([label for label in range(len(self.task.outcomes)) if label != self.task.label[stimulus]])
+            outcomes = self.task.outcomes[np.random.default_rng([condition.seed, 4]).permutation(wrong)]
+            return self.copies(remembered, k, outcomes), self.copies(remembered, k, np.tile(own["y"], (len(wrong), 1)))
         return remembered, sham
 
-    def shuffled(self, condition: Condition, remembered: Memory, k: int, tag: float) -> Memory:
-        """Put copies of the single event's memory, each with another wrong outcome, in its place."""
+    def copies(self, remembered: Memory, k: int, outcomes: np.ndarray) -> Memory:
+        """Put copies of memory `k` in its place, each with another outcome; together they have its tag."""
         hippocampus = self.hippocampus
         stimulus = remembered.pattern(hippocampus, "x")[k]
+        tag = float(remembered.tag[k * hippocampus.assembly]) / len(outcomes)
         free = np.flatnonzero(remembered.strength[:: hippocampus.assembly] == 0)
-        own = self.single(condition.seed).outcome
-        wrong = np.array([label for label in range(len(self.task.outcomes)) if label != own])
-        wrong = np.random.default_rng([condition.seed, 4]).permutation(wrong)[: len(free) + 1]
-        made = remembered
-        for slot, label in zip((k, *free), wrong, strict=False):
-            # All of them together are replayed as often as the one would be.
-            made = made.put(
-                hippocampus, int(slot), {"x": stimulus, "y": self.task.outcomes[label]}, tag=tag / len(wrong)
-            )
-        return made
+        for slot, outcome in zip((k, *free), outcomes, strict=False):
+            remembered = remembered.put(hippocampus, int(slot), {"x": stimulus, "y": outcome}, tag=tag)
+        return remembered
 
     def of_single(self, condition: Condition, lived: spiking.Lived) -> np.ndarray:
         """Which reactivations of a night are of the single event, shape (n_reactivations,)."""
@@ -365,7 +374,8 @@ class Bench:
         elif condition.arm != OFF:
             memories = self.memories(condition)
             only = ("x",) if condition.arm == ALONE else ()
-            replaying = Replay(self.config.replay_rate * Hz, only=only)
+            rate = condition.replay_rate if np.isfinite(condition.replay_rate) else self.config.replay_rate
+            replaying = Replay(rate * Hz, only=only)
         nights = []
         for k, (day, memory) in enumerate(zip(days, (memories[0], memories[1], memories[1]), strict=True)):
             life = self.life(condition, schedule.sham() if k else schedule, day.weights, OTHER_PHASES * (k == 2))
@@ -394,7 +404,7 @@ class Bench:
         remembered = days[0].memory
         assert remembered is not None
         lengths = ripple_lengths(nights[0].index_time, nights[0].index_cell)
-        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.salience).rare)[0])
+        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.day_salience).rare)[0])
         return measured | {
             "written": int(k >= 0),
             "rare_memory": k,
@@ -452,13 +462,17 @@ class Bench:
         real, sham, sham2 = weights
         start = self.weights[seed].forward
         distance = partial(reach.relative_change, self.circuit, start=start)
-        day = {name: real[0][name] - sham[0][name] for name in start}
-        night = [{name: a[name] - b[name] for name in start} for a, b in zip(real, sham, strict=True)]
+
+        def since_day(one: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
+            caused = [{name: a[name] - b[name] for name in start} for a, b in zip(one, sham, strict=True)]
+            return np.array([distance(change, caused[0]) for change in caused])
+
         return {
             "hop": np.arange(self.circuit.n_hops),
             "change": np.array([distance(a, b) for a, b in zip(real, sham, strict=True)]),
             "change_floor": np.array([distance(a, b) for a, b in zip(sham2, sham, strict=True)]),
-            "change_night": np.array([distance(caused, day) for caused in night]),
+            "change_night": since_day(real),
+            "change_night_floor": since_day(sham2),
         }
 
     def output(self, seed: int, networks: Sequence[Weights]) -> dict[str, Any]:
@@ -534,6 +548,7 @@ def other_conditions(config: Config, eta: float) -> list[Condition]:
     wanted = [Condition(REAL, top, s, e) for e in config.rates for s in seeds]
     wanted += [Condition(arm, top, s, eta) for arm in CONTROLS if arm not in (REPLAY, REAL) for s in seeds]
     wanted += [Condition(REPLAY, x, s, eta) for x in config.saliences[:-1] for s in seeds]
+    wanted += [Condition(REPLAY, top, s, eta, replay_rate=r) for r in config.other_replay_rates for s in seeds]
     wanted += [Condition(FREQUENCY, UNHELD, s, eta, f) for f in config.event_fractions[::-1] for s in seeds]
     wanted += [Condition(WRITING, x, s, 0.0) for x in config.saliences for s in seeds]
     return wanted
@@ -619,6 +634,7 @@ SUMMARY = {
     "event_fraction": recording.COORDINATES["event_fraction"],
     "rate": Variable(("rate",), "1", "learning rate"),
     "reach": Variable(("arm", "seed"), "1", "last hop that the change reaches, at the highest salience (-1: none)"),
+    "reach_night": Variable(("arm", "seed"), "1", "last hop that the change since the day ended reaches (-1: none)"),
     "reach_along": Variable(
         ("arm", "seed"), "1", "last hop that the change along that of real repetitions reaches (-1: none)"
     ),
@@ -635,7 +651,11 @@ SUMMARY = {
     "background_error": Variable(("arm", "seed"), "1", "the same for held-out digits 0 to 8"),
     "background_accuracy": Variable(("arm", "seed"), "1", "accuracy on those after the night, less before it"),
     "reach_frequency": Variable(("event_fraction", "seed"), "1", "last hop reached in a life at some frequency"),
-    "n_frequency": Variable(("event_fraction", "seed"), "1", "occurrences in such a life"),
+    "replay_rate": Variable(("replay_rate",), "1/s", "reactivations per second of rest, of any memory"),
+    "reach_replay_rate": Variable(("replay_rate", "seed"), "1", "last hop that the change since the day ended reaches"),
+    "replay_fraction": Variable(
+        ("replay_rate", "seed"), "1", "share of the night, in events, that replays of the single event would take"
+    ),
 }
 
 
@@ -660,10 +680,16 @@ class Result:
         return [self.runs[Condition(FREQUENCY, UNHELD, s, self.eta, fraction).name] for s in self.config.seeds]
 
     @staticmethod
-    def reached(runs: Sequence[Mapping[str, Any]], look: int = -1) -> np.ndarray:
-        """Return the last hop that is reached at a look, shape (n_seeds,)."""
-        floor = reach.spread([run["change_floor"][look] for run in runs])
-        return np.array([reach.reach(run["change"][look], floor) for run in runs], float)
+    def reached(runs: Sequence[Mapping[str, Any]], look: int = -1, change: str = "change") -> np.ndarray:
+        """Return the last hop that a change reaches at a look, shape (n_seeds,)."""
+        floor = reach.spread([run[f"{change}_floor"][look] for run in runs])
+        return np.array([reach.reach(run[change][look], floor) for run in runs], float)
+
+    def at_replay_rate(self, rate: float) -> list[Mapping[str, Any]]:
+        """Return the runs of replay at some rate, seed by seed."""
+        if rate == self.config.replay_rate:
+            return self.of(REPLAY)
+        return [self.runs[Condition(REPLAY, self.top, s, self.eta, replay_rate=rate).name] for s in self.config.seeds]
 
     def reached_along(self, arm: str) -> np.ndarray:
         """Return the same for the part of the change that goes where real repetitions go, shape (n_seeds,)."""
@@ -692,7 +718,7 @@ class Result:
             for hop in range(len(real["hop"])):
                 curves = [np.maximum.accumulate(run["change_night"][:, hop]) for run in (replayed, real)]
                 level = min(curve[-1] for curve in curves)
-                floor = max(run["change_floor"][-1, hop] for run in (replayed, real))
+                floor = max(run["change_night_floor"][-1, hop] for run in (replayed, real))
                 n = [
                     float(np.interp(level, curve, run["n_rare"]))
                     for curve, run in zip(curves, (replayed, real), strict=True)
@@ -712,6 +738,9 @@ class Result:
             [self.runs[Condition(WRITING, x, s, 0.0).name]["share_written"] for s in config.seeds]
             for x in config.saliences
         ]
+        replay_rates = sorted({config.replay_rate, *config.other_replay_rates})
+        replayed = [self.at_replay_rate(rate) for rate in replay_rates]
+        slots = config.night / float(chain.timing().event)
         measures = ("error_event", "error_rare", "error_background", "accuracy_background")
         names = ("event_error", "rare_error", "background_error", "background_accuracy")
         return {
@@ -722,6 +751,7 @@ class Result:
             "event_fraction": np.array(config.event_fractions),
             "rate": np.array(config.rates),
             "reach": np.array([self.reached(self.of(arm)) for arm in CONTROLS]),
+            "reach_night": np.array([self.reached(self.of(arm), change="change_night") for arm in CONTROLS]),
             "reach_along": np.array([self.reached_along(arm) for arm in CONTROLS]),
             "reach_salience": np.array([self.reached(self.of(REPLAY, x)) for x in config.saliences]),
             "reach_day": np.array([self.reached(self.of(REPLAY, x), 0) for x in config.saliences]),
@@ -736,9 +766,9 @@ class Result:
                 for name, measure in zip(names, measures, strict=True)
             },
             "reach_frequency": np.array([self.reached(self.at_frequency(f)) for f in config.event_fractions]),
-            "n_frequency": np.array(
-                [[run["n_rare"][-1] for run in self.at_frequency(f)] for f in config.event_fractions], float
-            ),
+            "replay_rate": np.array(replay_rates),
+            "reach_replay_rate": np.array([self.reached(runs, change="change_night") for runs in replayed]),
+            "replay_fraction": np.array([[run["n_rare"][-1] / slots for run in runs] for runs in replayed]),
         }
 
 
@@ -780,15 +810,16 @@ def read(path: Path, config: Config) -> Done:
 
 def verdicts(done: Done) -> list[str]:
     """Say what must hold and whether it does, as measured."""
-    real = done.arm("reach", REAL)
-
-    def falls_short(name: str, arm: str) -> Estimate:
-        return estimate(done.arm(name, REAL) - done.arm(name, arm))
-
+    kinds = (
+        ("reach", "any change"),
+        ("reach_night", "change in the night"),
+        ("reach_along", "change the way of real repetitions"),
+    )
     lines = []
     for arm, should in ((REPLAY, True), (OFF, False), (SHUFFLED, False), (ALONE, False), (DELETED, False)):
-        for name, what in (("reach", "any change"), ("reach_along", "change along that of real repetitions")):
-            short = falls_short(name, arm)
+        for name, what in kinds:
+            real = done.arm(name, REAL)
+            short = estimate(real - done.arm(name, arm))
             holds = short.mean <= TOLERANCE if should else short.mean > TOLERANCE
             wanted = "should" if should else "should not"
             lines.append(
@@ -803,14 +834,15 @@ def verdicts(done: Done) -> list[str]:
         f"Salience {salience:g} is not written in {100 * kept.mean:.1f} % of {trials} events; should be 95 % or more: "
         f"{'holds' if kept.mean >= 0.95 else 'DOES NOT HOLD'}."
     )
-    if len(done.config.event_fractions) > 1:
-        seen, reached = done.summary["n_frequency"].ravel(), done.summary["reach_frequency"].ravel()
-        line = np.polyfit(np.log(seen), reached, 1)
-        number = 1 + done.arm("n_rare", REPLAY)
-        off = estimate(done.arm("reach", REPLAY) - np.polyval(line, np.log(number)))
+    order = np.argsort(done.summary["event_fraction"])
+    fractions, curve = done.summary["event_fraction"][order], done.summary["reach_frequency"][order].mean(1)
+    for rate, share, reached in zip(
+        *(done.summary[name] for name in ("replay_rate", "replay_fraction", "reach_replay_rate")), strict=True
+    ):
+        expected = np.interp(np.log(np.maximum(share, 1e-9)), np.log(fractions), curve)
         lines.append(
-            f"At as many events and replays ({number.mean():.0f}), replay is {off} hops off the curve that events of "
-            "some frequency make (line through their reach against the logarithm of their number)."
+            f"At {rate:g} reactivations per second the single event fills {estimate(share)} of the night: "
+            f"{estimate(reached - expected)} hops off the curve that real events of some frequency make."
         )
     return lines
 
@@ -843,8 +875,8 @@ def tables(done: Done) -> list[Table]:
     by_arm = Table(
         title=f"A single event of salience {done.config.saliences[-1]:g}: mean over {n} seeds [95 % interval]"
     )
-    heads = ("night", "hops", "hops, along real", "times", "error: event", "9s", "0 to 8", "accuracy 0 to 8")
-    names = ("reach", "reach_along", "n_rare", "event_error", "rare_error", "background_error", "background_accuracy")
+    heads = ("night", "hops", "in the night", "way of real", "times", "error: 9s", "0 to 8", "accuracy 0 to 8")
+    names = ("reach", "reach_night", "reach_along", "n_rare", "rare_error", "background_error", "background_accuracy")
     for head in heads:
         by_arm.add_column(head, justify="left" if head == "night" else "right")
     for arm in CONTROLS:
@@ -888,14 +920,14 @@ def figure(done: Done) -> Figure:
     with plots.page(125) as page:
         (a, b, c), (d, e, f) = page.subplots(2, 3)
         _salience_panel(a, done, (day, replayed))
-        _number_panel(b, done, (replayed, real, frequent))
+        _frequency_panel(b, done, (replayed, real, frequent))
         ratio = summary["replays_per_event"].T
         there = np.isfinite(ratio).any(1)
         _curve(c, summary["hop"][there], ratio[there], replayed, "")
         c.axhline(1, color="0.6", linewidth=0.6)
         c.set(xlabel="hop upstream", ylabel="replays per real event", ylim=(0, None))
         c.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _arms_panel(d, done, "reach", "last hop reached")
+        _arms_panel(d, done, "reach_night", "last hop reached in the night")
         _arms_panel(e, done, "background_error", "change of error on 0 to 8")
         _arms_panel(f, done, "rare_error", "change of error on held-out 9s")
         for axes, name in zip((a, b, c, d, e, f), "abcdef", strict=True):
@@ -930,24 +962,18 @@ def _salience_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> Non
     axes.legend(loc="upper left")
 
 
-def _number_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> None:
-    """Draw the hop reached against the number of events and replays."""
+def _frequency_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> None:
+    """Draw the hop reached against the frequency of events or replays."""
     replayed, real, frequent = looks
-    for arm, look in ((REPLAY, replayed), (REAL, real)):
-        runs = [done.runs[Condition(arm, done.config.saliences[-1], s, done.eta).name] for s in done.config.seeds]
-        number = np.mean([1 + run["n_rare"] for run in runs], axis=0)
-        reached = np.array([Result.reached(runs, k) for k in range(len(number))])
-        _curve(axes, number, reached, look, arm)
-    order = np.argsort(done.config.event_fractions)
-    _curve(
-        axes,
-        done.summary["n_frequency"].mean(1)[order],
-        done.summary["reach_frequency"][order],
-        frequent,
-        "among other events",
-    )
-    _log_axis(axes, np.array([1, 3, 10, 30, 100]))
-    axes.set(xlabel="events and replays", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
+    summary = done.summary
+    order = np.argsort(summary["event_fraction"])
+    _curve(axes, summary["event_fraction"][order], summary["reach_frequency"][order], frequent, "real, among others")
+    share = summary["replay_fraction"].mean(1)
+    _curve(axes, share, summary["reach_replay_rate"], replayed, "replays")
+    at_rate = share[list(summary["replay_rate"]).index(done.config.replay_rate)]
+    _curve(axes, np.array([at_rate]), done.arm("reach_night", REAL)[None], real, "real, at the same moments")
+    _log_axis(axes, np.array([0.01, 0.03, 0.1, 0.3, 1]))
+    axes.set(xlabel="share of all event time", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
     axes.legend(loc="upper left")
 
 
@@ -962,7 +988,7 @@ def _arms_panel(axes: Axes, done: Done, name: str, label: str) -> None:
         )
     axes.set_yticks(range(len(CONTROLS)), CONTROLS)
     axes.invert_yaxis()
-    if name == "reach":
+    if name == "reach_night":
         axes.set_xlim(-1.3, chain.N_HOPS)
     else:
         axes.axvline(0, color="0.6", linewidth=0.6)

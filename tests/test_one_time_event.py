@@ -1,7 +1,6 @@
 """The script that follows one event: what it computes from recorded numbers, and the nights it makes."""
 
 import runpy
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,12 +66,13 @@ def test_a_day_has_its_event_halfway_and_a_pause_after_each(script, config):
     assert day.salience[day.rare].tolist() == [0.1]
 
 
-def test_shuffled_memories_keep_the_stimulus_and_never_its_outcome(script, config):
+def test_copies_of_a_memory_keep_its_stimulus_and_share_its_tag(script, config):
     bench = script.Bench(config)
     hippocampus, task = bench.hippocampus, bench.task
     shown = [bench.single(0).stimulus, int(task.indices(rare=False, held_out=False)[0])]
     memory = Memory.of(hippocampus, {"x": task.stimuli[shown], "y": task.outcomes[task.label[shown]]})
-    made = bench.shuffled(script.Condition(script.SHUFFLED, 1.0, 0, 0.1), memory, 0, 1.0)
+    wrong = task.outcomes[:9]
+    made = bench.copies(memory, 0, wrong)
     x, y = made.pattern(hippocampus, "x"), made.pattern(hippocampus, "y")
     copies = [k for k in range(hippocampus.capacity) if k != 1 and np.isfinite(x[k, 0])]
     assert len(copies) == 9
@@ -94,6 +94,7 @@ def one_run(change, floor, *, n_rare=(0, 2, 4), caused=None, noise=None):
         "change": np.array(change),
         "change_floor": np.array(floor),
         "change_night": np.array(change) - np.array(change)[0],
+        "change_night_floor": np.array(floor),
         "n_rare": np.array(n_rare),
         "error_event": np.array([0.9, 0.4]),
         "error_rare": np.array([0.5, 0.3]),
@@ -186,33 +187,22 @@ def test_a_verdict_turns_with_its_data(script, config):
         summary = {
             "arm": arms,
             "reach": reach,
+            "reach_night": reach,
             "reach_along": reach,
-            "n_rare": np.full((len(arms), 2), 40.0),
             "share_written": np.array([written, [1.0, 1.0]]),
-            "n_frequency": np.array([[10, 10], [100, 100.0]]),
-            "reach_frequency": np.array([[1, 1], [9, 9.0]]),
+            "event_fraction": np.array([0.1, 0.01]),
+            "reach_frequency": np.array([[5, 5], [1, 1.0]]),
+            "replay_rate": np.array([0.4]),
+            "replay_fraction": np.array([[0.1, 0.01]]),
+            "reach_replay_rate": np.array([[6.0, 2.0]]),
         }
         return script.verdicts(script.Done(config, summary, {}, {}))
 
     good, bad = said(far - 1, near, np.zeros(2)), said(near, far, np.array([0.2, 0.1]))
     assert all("DOES NOT HOLD" not in line for line in good)
     assert [line.split(",")[0] for line in bad if "DOES NOT HOLD" in line] == [
-        *("replay", "replay", "shuffled outcomes", "shuffled outcomes"),
+        *["replay"] * 3,
+        *["shuffled outcomes"] * 3,
         "Salience 0.1 is not written in 85.0 % of 80 events; should be 95 % or more: DOES NOT HOLD.",
     ]
-    # 41 events and replays lie between 10 and 100: 1 + 8 log10(4.1) hops on the line.
-    assert f"replay is {7 - 1 - 8 * np.log10(4.1):.2g}" in good[-1]
-    one_fraction = replace(config, event_fractions=(0.1,))
-    assert len(script.verdicts(script.Done(one_fraction, script_summary(script, far), {}, {}))) == len(good) - 1
-
-
-def script_summary(script, reach):
-    """A summary in which all arms are alike, of a setting with one fraction."""
-    rows = np.tile(reach, (len(script.CONTROLS), 1))
-    return {
-        "arm": list(script.CONTROLS),
-        "reach": rows,
-        "reach_along": rows,
-        "n_rare": rows,
-        "share_written": np.zeros((2, 2)),
-    }
+    assert ": 1 [1, 1] hops off the curve" in good[-1]
