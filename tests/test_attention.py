@@ -104,12 +104,12 @@ def test_settings_that_make_no_sense(script, changes, message):
         script.Config(**changes)
 
 
-def test_only_the_event_that_counts_is_important(script, small):
+def test_one_event_is_all_that_happens(script, small):
     bench = script.Bench(small)
     schedule = bench.single(3, 2.0, bench.timing)
-    assert schedule.kind.tolist() == [Kind.BACKGROUND, Kind.BACKGROUND, Kind.RARE, Kind.REST]
-    assert schedule.salience[:3].tolist() == [script.UNIMPORTANT, script.UNIMPORTANT, 2.0]
-    assert schedule.rest[3] * bench.timing.resolution == small.rest * script.ms
+    assert schedule.kind.tolist() == [Kind.RARE, Kind.REST]
+    assert schedule.salience[0] == 2
+    assert schedule.rest[1] * bench.timing.resolution == small.rest * script.ms
     np.testing.assert_array_equal(bench.single(3, 0.5, bench.timing).stimulus, schedule.stimulus)
 
 
@@ -158,7 +158,7 @@ class Recorded:
         return self.lives.pop(0)
 
 
-def test_one_event_is_measured_against_its_sham_from_its_onset_on(script, small):
+def test_one_event_is_measured_against_its_sham_until_the_rest_is_over(script, small):
     bench = script.Bench(small)
     circuit = bench.circuit
     ones = Weights(
@@ -166,8 +166,8 @@ def test_one_event_is_measured_against_its_sham_from_its_onset_on(script, small)
         {p.name: np.zeros(p.size) for p in circuit.populations if p.role != "input"},
     )
     bench.weights[0] = ones
-    onset = np.array([0.0, 0.4, 0.8, 1.3])
-    begins = 0.8 + float(bench.timing.lead)
+    onset = np.array([0.0, 1.3])
+    begins = float(bench.timing.lead)
     y, h1, h2 = (circuit.slices[name].start for name in ("y", "h1", "h2"))
 
     def life(errors, factor_at_hop_0, until):
@@ -178,19 +178,19 @@ def test_one_event_is_measured_against_its_sham_from_its_onset_on(script, small)
         found.error_spikes = lambda circuit: spiking.Lived.error_spikes(found, circuit)
         return found
 
-    early = [(0.5, h2)]  # in a background event: not of this one
-    real = [*early, (begins + 0.01, y), (begins + 0.02, y), (begins + 0.03, h1)]
-    bench.model = Recorded([life(real, 1.5, 0.405), life(early, 1.25, 0.125), life(early, 1.375, 0.125)])
+    late = begins + 0.6  # when the outcome is gone: still of this event
+    real = [(begins + 0.01, y), (begins + 0.02, y), (begins + 0.03, h1), (late, h2)]
+    bench.model = Recorded([life(real, 1.5, 0.405), life([], 1.25, 0.125), life([(late, y)], 1.375, 0.125)])
     condition = script.Condition(script.screenings(small)[0], script.HELD, 0)
     found = bench.one(condition, bench.timing, 1.0)
     assert found["time"] == pytest.approx(400)
     assert found["time_sham"] == pytest.approx(120)
     assert found["surprise"] == 2
-    assert found["error_spikes"].tolist() == [2, 1, 0, 0]
+    assert found["error_spikes"].tolist() == [2, 1, 1, 0]
     assert found["error_spikes_sham"].tolist() == [0, 0, 0, 0]
     np.testing.assert_allclose(found["change"], [0.25, 0, 0, 0])
     np.testing.assert_allclose(found["change_floor"], [0.125, 0, 0, 0])
-    np.testing.assert_allclose(found["front"], [10, 30, np.nan, np.nan])
+    np.testing.assert_allclose(found["front"], [10, 30, 600, np.nan])
     real_life, sham, other = bench.model.asked
     assert sham.schedule.outcome.tolist() == real_life.schedule.sham().outcome.tolist()
     assert (real_life.seed, sham.seed, other.seed) == (0, 0, 1_000_000)
