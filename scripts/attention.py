@@ -11,7 +11,7 @@ Source
 Command
     python scripts/attention.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two quiet cores: default 9 minutes, --quick under a minute, model compiled and networks pretrained (both are
+    On two quiet cores: default 6 minutes, --quick under a minute, model compiled and networks pretrained (both are
     kept; they take some two minutes). It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says (duration and importance are axes that the tables there lack), a
@@ -889,7 +889,7 @@ def profile_panel(axes: Axes, done: Done, rule: str) -> None:
     axes.set_ylabel("relative change")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if shown:
-        axes.set_ylim(bottom=1e-5)
+        axes.set_ylim(bottom=1e-6)
         axes.legend(fontsize=6, loc="upper right")
     plots.heading(axes, f"the same time, {rule}")
 
@@ -897,23 +897,24 @@ def profile_panel(axes: Axes, done: Done, rule: str) -> None:
 def travel_panel(axes: Axes, done: Done, rule: str) -> None:
     """When the front is at which hop, within the event."""
     config = done.config
-    durations = [config.durations[0], *(d for d in (200, 400, 1600) if d in config.durations[1:])]
-    shades = np.linspace(0.7, 0.0, len(durations))
-    for duration, shade in zip(durations, shades, strict=True):
+    # They go the same way, so that only the longest is drawn whole, and of the others where they stop.
+    stops = [d for d in (50, 200, 400) if d in config.durations[:-1]]
+    for duration, marker in zip((config.durations[-1], *stops), "osD^", strict=False):
         front = done.of(PRESENT, rule, "front")[:, config.durations.index(duration)]
-        there = np.isfinite(front).all(0)
-        hop = np.flatnonzero(there)
-        low, high = reach.interval(front[:, there], axis=0)
-        mean = front[:, there].mean(0)
-        axes.errorbar(
-            mean, hop, xerr=[mean - low, high - mean], fmt="o-", ms=3, lw=0.8, color=str(shade), label=f"{duration} ms"
-        )
-        axes.axvline(duration, color=str(shade), lw=0.7, ls=":")
+        hop = np.flatnonzero(np.isfinite(front).all(0))
+        low, high = reach.interval(front[:, hop], axis=0)
+        mean = front[:, hop].mean(0)
+        if duration not in stops:
+            span = [mean - low, high - mean]
+            axes.errorbar(mean, hop, xerr=span, fmt="o-", ms=3, lw=0.8, color="0.5", label=f"stays {duration} ms")
+        elif len(hop):
+            axes.plot(mean[-1], hop[-1], marker, ms=7, mfc="none", color="k", ls="none", label=f"stops, {duration} ms")
+            axes.axvline(duration, color="0.3", lw=0.7, ls=":")
     axes.set_xscale("log")
     axes.set_xlabel("time from the onset of the outcome (ms)")
     axes.set_ylabel("hop reached")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=6, loc="upper left", title="outcome stays", title_fontsize=6)
+    axes.legend(fontsize=6, loc="upper left")
     plots.heading(axes, f"the front's way, {rule}")
 
 
@@ -993,7 +994,8 @@ def figure_of(done: Done) -> Figure:
             "markers: the outcome really stayed; open markers: it was there for 120 ms and then held in attention, "
             "importance rising from left to right. c, d: the outcome really stayed; crosses: what a first sketch of "
             "the model gave (theta 0.02, gain 1, hardly any learning). e: lines are interpolated between durations. "
-            "f: dotted, the end of the outcome. g, h: dotted, nothing held; h: lines, importance x 60 ms x spikes, at "
+            "f: dotted, the end of an outcome; markers, the last hop reached "
+            "in every seed. g, h: dotted, nothing held; h: lines, importance x 60 ms x spikes, at "
             "most 3 s.",
         )
     return figure
