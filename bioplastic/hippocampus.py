@@ -25,7 +25,7 @@ ranges beside what is measured here, and the deviations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,8 +63,17 @@ EAGERNESS = 0.5
 """By how much a memory of strength 1 slows its assembly in the race for a plateau: the weakest wins."""
 RECALL_EVIDENCE = 0.6
 """Evidence per cell at which a memory is recalled by a cue, in spikes."""
+SILENT = 0.05
+"""Level below which an attention cell says nothing of a cue: it has not been shown, which is not the same as 0."""
 MARGIN = 100 * ms
 """Silence after a reactivation before the next can begin."""
+
+LARGEST_DIE = 2147483647
+"""Random numbers are those of Park and Miller (1988), doi:10.1145/63039.63042, one sequence per cell, begun from the
+seed of a life: a compiled program that drew its own would draw others each time it runs."""
+DRAW = f"die{{end}} = (16807*die{{end}}) % {LARGEST_DIE}"
+DRAWN = f"(die{{end}}/{LARGEST_DIE})"
+"""Uniform between 0 and 1, both excluded."""
 
 NEVER = 1e9 * second
 """Interval between reactivations where there are none; compiled programs cannot be given infinity."""
@@ -142,6 +151,7 @@ wait : second                  # rest until the next reactivation
 interval : second              # mean of it; NEVER for no replay
 resting : 1                    # 1 while the network rests, given from outside
 span : second                  # length of a reactivation
+die : 1                        # random number, see DRAW
 dalert/dt = -alert/tau_gate : 1
 """
 _RIPPLES_STEP = f"wait -= dt*resting*int(alert < {OPEN})"
@@ -166,6 +176,7 @@ ripple : second                         # length of its ripple
 onset : second                          # when that comes: as its target in the event
 bursting : 1
 P : 1
+die : 1                                 # random number, see DRAW
 span : second (shared)                  # length of a reactivation
 head_start : 1 (constant)               # makes the race for a plateau unequal where memories are equally weak
 evidence : 1 (constant)                 # for the memory, of one spike of one cell
@@ -180,8 +191,8 @@ plateau = plateau*held*(1 - loses)
 since = since + dt + loses*span
 won = won*(1 - loses)*clip(plateau + int(since < span), 0, 1)
 free = int(quiet <= 0*second)*int(won <= 0)
-racing = clip(racing - dt, 0*second, inf*second)
 started = int(racing > 0*second)*(1 - held)
+racing = clip(racing - dt, 0*second, inf*second)
 u = free*(u + dt*held*(1 + head_start)/(plateau_latency*(1 + eagerness*strength)) + started*dt/race)*(held + started)
 u = u + joins*(mate - u)
 cue = cue*free*(1 - held)
@@ -202,7 +213,8 @@ plateau = writes
 fresh = writes
 age = 0*second
 since = writes*span
-ripple = shortest_ripple + rand()*(longest_ripple - shortest_ripple)
+{DRAW.format(end="")}
+ripple = shortest_ripple + {DRAWN.format(end="")}*(longest_ripple - shortest_ripple)
 strength = strength + (1 - writes)*restore*(1 - strength)
 tired = tired + (1 - writes)*(1 - tired)
 u = 0
@@ -214,14 +226,19 @@ tag = 0
 strength = 1
 tired = 0
 """
-_RACE_FOR_RIPPLE = (
-    "u_post = 1 + log(rand())/(hazard*tag_post*strength_post*(1 - tired_post) + 1e-9)\nracing_post = race"
-)
+_RACE_FOR_RIPPLE = f"""
+{DRAW.format(end="_post")}
+u_post = 1 + log({DRAWN.format(end="_post")})/(hazard*tag_post*strength_post*(1 - tired_post) + 1e-9)
+racing_post = race
+"""
 _COMPETE = """
 rival_post = clip(rival_post, int(assembly_pre != assembly_post)*won_pre, inf)
 mate_post = clip(mate_post, int(assembly_pre == assembly_post)*won_pre, inf)
 """
-_NEXT_RIPPLE = "wait = span - log(rand())*(interval - span)"
+_NEXT_RIPPLE = f"""
+{DRAW.format(end="")}
+wait = span - log({DRAWN.format(end="")})*(interval - span)
+"""
 _SURPRISE = "S_post += importance_post*{worth}*present_pre*hold_per_error"
 _TELL = f"""
 alert_post = 1
@@ -239,7 +256,7 @@ _MEMORY = {
         "reinstate": "recalled_post += w\ndriven_post += 1",
         "write": "w = clip(elig_post/(norm_pre + 1e-9), 0, 1)",
     },
-    "on_post": {"match": "cue_pre += evidence_pre*(w - 0.5*w**2/(level_post + 1e-3))"},
+    "on_post": {"match": f"cue_pre += evidence_pre*int(level_post > {SILENT})*(w - 0.5*w**2/(level_post + 1e-3))"},
     "on_event": {"reinstate": "spike", "write": "write", "match": "spike"},
 }
 
@@ -442,14 +459,23 @@ class Memory:
         Raises
         ------
         CircuitError
-            More memories than fit, or a target without patterns.
+            More memories than fit, or a target without patterns or with another number of them.
         """
         missing = [target.population for target in hippocampus.targets if target.population not in patterns]
         if missing:
             raise CircuitError(f"patterns are missing for target {missing[0]!r}; given: {', '.join(patterns)}.")
         n = len(next(iter(patterns.values())))
         if n > hippocampus.capacity:
-            raise CircuitError(f"{n} memories do not fit a capacity of {hippocampus.capacity}; give fewer.")
+            raise CircuitError(
+                f"{n} memories do not fit a capacity of {hippocampus.capacity}; give fewer, or n_index = "
+                f"{n * hippocampus.assembly} or more."
+            )
+        for target in hippocampus.targets:
+            if len(patterns[target.population]) != n:
+                raise CircuitError(
+                    f"patterns: {len(patterns[target.population])} for target {target.population!r}, {n} for "
+                    f"{next(iter(patterns))!r}; give one of each per memory."
+                )
         used = np.arange(hippocampus.n_index) // hippocampus.assembly < n
         each = hippocampus.assembly // len(hippocampus.targets)
         rows = {
@@ -566,7 +592,7 @@ def start_values(
     memory : Memory, optional
         What it remembers at the start; nothing by default.
     seed : int, optional
-        Of the time of the first reactivation.
+        Of the times of reactivations, of which memory is reactivated, and of the lengths of ripples.
 
     Returns
     -------
@@ -584,17 +610,21 @@ def start_values(
     hold = max(onsets) + float(hippocampus.outcome) - onsets
     reinstated = [not replay.only or target.population in replay.only for target in hippocampus.targets]
     interval = 1 / replay.rate if float(replay.rate) else NEVER
+    rng = np.random.default_rng(seed)
     values: dict[tuple[str, str], Any] = {
         ("salience", "importance"): 1.0,
         ("gates", "hold"): hold * reinstated * second,
         ("ripples", "interval"): interval,
         ("ripples", "span"): span,
-        ("ripples", "wait"): np.random.default_rng(seed).exponential() * interval,
+        ("ripples", "wait"): rng.exponential() * interval,
+        ("ripples", "die"): float(rng.integers(1, LARGEST_DIE)),
+        ("index", "die"): rng.integers(1, LARGEST_DIE, hippocampus.n_index).astype(float),
         ("index", "onset"): onsets[hippocampus.role] * second,
         ("index", "since"): np.full(hippocampus.n_index, 2) * span,
         ("index", "span"): span,
     }
     if memory is not None:
+        _check_memory(hippocampus, memory)
         values |= {("index", "strength"): memory.strength, ("index", "tag"): memory.tag}
         for k, target in enumerate(hippocampus.targets):
             values[f"memory[{k}]", "w"] = memory.weights[target.population].ravel()
@@ -630,7 +660,7 @@ def build(
         Code that makes a target's cells fire at `RECALLED` while `HELD`, run before each step; the default is for
         two-dendrite cells.
     seed : int, optional
-        Of the time of the first reactivation.
+        Of the times of reactivations, of which memory is reactivated, and of the lengths of ripples.
     name : str, optional
         Beginning of the Brian2 names.
 
@@ -642,7 +672,8 @@ def build(
     Raises
     ------
     CircuitError
-        A population that does not exist, or a target whose cells lack a variable.
+        A population that does not exist, a target whose cells lack a variable, or a surprise whose cells send no
+        error spikes.
     UnitError
         The replay rate is more than fits.
     """
@@ -709,13 +740,42 @@ def build(
     return built
 
 
-def _check_populations(hippocampus: Hippocampus, populations: Mapping[str, NeuronGroup | Subgroup]) -> None:
+def _check_memory(hippocampus: Hippocampus, memory: Memory) -> None:
+    """Raise `CircuitError` unless the memory is of this hippocampus's shape; of cells, only Brian2 knows the number."""
+    for name in ("strength", "tag"):
+        if getattr(memory, name).shape != (hippocampus.n_index,):
+            raise CircuitError(
+                f"memory: {name} has shape {getattr(memory, name).shape}, but the hippocampus n_index = "
+                f"{hippocampus.n_index}; give a memory of the same hippocampus."
+            )
+    for k, target in enumerate(hippocampus.targets):
+        rows = int((hippocampus.role == k).sum())
+        if target.population not in memory.weights or len(memory.weights[target.population]) != rows:
+            raise CircuitError(
+                f"memory: weights of target {target.population!r} should have {rows} rows, one for each of its index "
+                f"cells; given: {', '.join(f'{name} {w.shape}' for name, w in memory.weights.items())}. Give a memory "
+                "of the same hippocampus."
+            )
+
+
+def check_names(hippocampus: Hippocampus, populations: Iterable[str]) -> None:
+    """Raise `CircuitError` unless all populations that the hippocampus names are among `populations`."""
+    known = list(populations)
     wanted = [("target", target.population) for target in hippocampus.targets] + [("surprise", hippocampus.surprise)]
     for role, population in wanted:
-        if population not in populations:
+        if population not in known:
             raise CircuitError(
-                f"{role} {population!r} of the hippocampus does not exist; known populations: {', '.join(populations)}."
+                f"{role} {population!r} of the hippocampus does not exist; known populations: {', '.join(known)}."
             )
+
+
+def _check_populations(hippocampus: Hippocampus, populations: Mapping[str, NeuronGroup | Subgroup]) -> None:
+    check_names(hippocampus, populations)
+    if "error" not in populations[hippocampus.surprise].events:
+        raise CircuitError(
+            f"cells of surprise {hippocampus.surprise!r} have no event 'error'; make them with cell_group, or give "
+            "their group events={'error': ...}."
+        )
     for target in hippocampus.targets:
         for variable in ("recalled", "opened", "gated", "present"):
             if variable not in populations[target.population].variables:

@@ -86,8 +86,6 @@ PREDICTION_WINDOW = 50 * ms
 """Time constant with which the prediction of an error source is averaged: a few intervals between spikes."""
 COMPILER_FLAGS = ("--param=vect-max-version-for-alias-checks=1000", "-funroll-loops")
 """Without the first, gcc gives up on vectorising loops over more than a few arrays; the second gives some per cent."""
-SEED = "BIOPLASTIC_SEED"
-"""Environment variable that tells a compiled model the seed of a life; Brian2 knows only of one at compile time."""
 PRECOMPILED = "cmath ctime iostream fstream climits random vector map set algorithm tuple string cstdlib"
 """Headers that each of the model's forty source files includes; parsing them once takes the build from 30 to 12 s."""
 
@@ -581,6 +579,11 @@ class ModelSpec:
         Whether a life may pull weights back to where they started (`Life.tau_w`).
     hippocampus : Hippocampus, optional
         With it an attention loop holds what is salient, so that salience does not lengthen the outcome itself.
+
+    Raises
+    ------
+    CircuitError
+        The hippocampus names a population that does not exist, or one of the wrong role.
     """
 
     circuit: Circuit
@@ -595,6 +598,22 @@ class ModelSpec:
     record_spikes: bool = False
     restoring: bool = False
     hippocampus: Hippocampus | None = None
+
+    def __post_init__(self) -> None:
+        if self.hippocampus is None:
+            return
+        hippocampal.check_names(self.hippocampus, [p.name for p in self.circuit.populations])
+        for target in self.hippocampus.targets:
+            if self.circuit.population(target.population).role == "hidden":
+                raise CircuitError(
+                    f"target {target.population!r} of the hippocampus is hidden; memory reinstates what the outside "
+                    "world drives: give inputs and error sources."
+                )
+        if self.circuit.population(self.hippocampus.surprise).role != "error source":
+            raise CircuitError(
+                f"surprise {self.hippocampus.surprise!r} of the hippocampus is no error source, so nothing would be "
+                f"held; give one of {', '.join(p.name for p in self.circuit.error_sources)}."
+            )
 
     @classmethod
     def roomy(
@@ -796,12 +815,6 @@ def _attach(
     Returns the hippocampus, and what else of the circuit now acts on its own.
     """
     circuit = spiking.circuit
-    for target in hippocampus.targets:
-        if circuit.population(target.population).role == "hidden":
-            raise CircuitError(
-                f"target {target.population!r} of the hippocampus is hidden; memory reinstates what the outside world "
-                "drives: give inputs and error sources."
-            )
     groups = {p.name: spiking.population(p.name) for p in circuit.populations}
     attached = hippocampal.build(hippocampus, groups, parameters=spec.parameters)
     for name in ("salience_at", "resting_at"):
@@ -957,9 +970,9 @@ class Model:
         values["recorder", "life"] = (n_steps - 1) * step
         values["health", "must_fire"] = np.array([float(p.role != "input") for p in circuit.populations])
         found = (
-            self._live_compiled(values, life.seed)
+            self._live_compiled(values)
             if self.compiled
-            else self._live_runtime(values, life.seed, (n_steps - 1) * spec.resolution + spec.dt)
+            else self._live_runtime(values, (n_steps - 1) * spec.resolution + spec.dt)
         )
         self._check_health(found)
         bias, apical_bias = (
@@ -1045,6 +1058,13 @@ class Model:
                 f"a rest of {shortest} is shorter than the ripples of one reactivation, which take "
                 f"{span * self.spec.resolution}; make it longer, or compress the replay more."
             )
+        starts = start_values(hippocampus, life.replay, life.memory, seed=life.seed)
+        for name, weights in (life.memory.weights if life.memory is not None else {}).items():
+            if weights.shape[1] != self.spec.circuit.population(name).size:
+                raise CircuitError(
+                    f"memory: weights of target {name!r} reach {weights.shape[1]} cells, but it has "
+                    f"{self.spec.circuit.population(name).size}; give a memory of the same circuit."
+                )
         salience, resting = np.ones(self.spec.n_steps), np.zeros(self.spec.n_steps)
         for k in range(len(life.schedule)):
             salience[timeline.onset[k] : timeline.end[k]] = life.schedule.salience[k]
@@ -1054,7 +1074,7 @@ class Model:
             ("salience_at", "values"): salience,
             ("resting_at", "values"): resting,
             ("cells", "present"): _never_recalled(self.spec.circuit),
-            **start_values(hippocampus, life.replay, life.memory, seed=life.seed),
+            **starts,
         }
 
     def _check_health(self, found: Mapping[str, np.ndarray]) -> None:
@@ -1076,7 +1096,7 @@ class Model:
                     "Lower the learning rate, or check the weights it starts from."
                 )
 
-    def _live_compiled(self, values: Mapping[tuple[str, str], Any], seed: int) -> dict[str, np.ndarray]:
+    def _live_compiled(self, values: Mapping[tuple[str, str], Any]) -> dict[str, np.ndarray]:
         assert self._directory is not None
         manifest = json.loads((self._directory / "manifest.json").read_text())
         with tempfile.TemporaryDirectory(prefix="bioplastic-") as folder:
@@ -1092,17 +1112,14 @@ class Model:
                     arguments.append(f"{name}={path}")
             results = Path(folder, "results")
             results.mkdir()
-            command = [str(self._directory / "main"), "--results_dir", f"{results}/", *arguments]
-            _run_binary(command, self._directory, seed)
+            _run_binary([str(self._directory / "main"), "--results_dir", f"{results}/", *arguments], self._directory)
             run_time = np.array(float((results / "last_run_info.txt").read_text().split()[0]))
             return {"run_time": run_time} | {
                 name: np.fromfile(results / entry["file"], dtype=entry["dtype"])
                 for name, entry in manifest["results"].items()
             }
 
-    def _live_runtime(
-        self, values: Mapping[tuple[str, str], Any], seed: int, duration: Quantity
-    ) -> dict[str, np.ndarray]:
+    def _live_runtime(self, values: Mapping[tuple[str, str], Any], duration: Quantity) -> dict[str, np.ndarray]:
         with self._runtime_lock, _runtime_device(self.spec.dt):
             assembly = _assemble(self.spec, compiled=False)
             owners = _owners(assembly)
@@ -1113,7 +1130,6 @@ class Model:
                     continue  # a runtime life simply runs as long as it should
                 else:
                     setattr(owners[owner], variable, value)
-            brian2.seed(seed)
             begin = time.perf_counter()
             assembly.network.run(duration, namespace={})
             run_time = np.array(time.perf_counter() - begin)
@@ -1167,16 +1183,10 @@ def refuse_network_operations(network: Network) -> None:
             )
 
 
-def _run_binary(command: Sequence[str], directory: Path, seed: int) -> None:
+def _run_binary(command: Sequence[str], directory: Path) -> None:
     # In a session of its own: Ctrl-C is for us to answer. Brian2's programs would stop early and look finished.
     process = subprocess.Popen(
-        command,
-        cwd=directory,
-        env=os.environ | {SEED: str(seed)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     _running.add(process)
     try:
@@ -1310,8 +1320,6 @@ def _compile_here(directory: str) -> None:
     refuse_network_operations(network)
     network.run(spec.n_steps * spec.resolution, namespace={})
     device = brian2.device
-    seeding = "brian::_random_generators[0].seed(std::strtoul(given, nullptr, 10));"
-    device.insert_code("after_start", f'if (const char* given = std::getenv("{SEED}")) {seeding}')
     device.build(directory=directory, compile=False, run=False, with_output=False)
     header_of_queues = Path(directory, "synapses_classes.h")
     header_of_queues.write_text(_without_copying_queues(header_of_queues.read_text()))
