@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,8 @@ class Store:
     ----------
     runs : dict of str to dict
         What was measured in each, by name.
+    attributes : dict of str to dict
+        What each was, by name: attributes of its group.
     """
 
     def __init__(
@@ -202,6 +205,7 @@ class Store:
         self.identity = json.dumps([asdict(config), *(path.read_text(encoding="utf-8") for path in sources)])
         self.folder = out.with_name(f"{out.name}.parts")
         self.runs: dict[str, dict[str, Any]] = {}
+        self.attributes: dict[str, dict[str, Any]] = {}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -210,19 +214,37 @@ class Store:
             try:
                 with h5py.File(path) as file:
                     if file.attrs.get("identity") == self.identity:
-                        self.runs[path.name.removesuffix(".h5")] = recording.read_labelled(file["run"], rows)
+                        name, group = path.name.removesuffix(".h5"), file["run"]
+                        attributes = dict(group.attrs)
+                        self.runs[name] = recording.read_labelled(group, rows)
+                        self.attributes[name] = attributes
             except (OSError, KeyError):
                 continue  # damaged: it is lived again
 
-    def add(self, name: str, values: Mapping[str, Any]) -> None:
-        """Keep a finished run; from here on it survives a kill."""
+    def add(self, name: str, values: Mapping[str, Any], attributes: Mapping[str, Any] | None = None) -> None:
+        """Keep a finished run; from here on it survives a kill.
+
+        Parameters
+        ----------
+        name : str
+            Becomes the file's name and the group's.
+        values : mapping of str to array
+            What was measured.
+        attributes : mapping of str to str or number, optional
+            What the run was: attributes of its group.
+        """
 
         def fill(file: h5py.File) -> None:
             file.attrs["identity"] = self.identity
-            recording.write_labelled(file.create_group("run"), self.rows, values)
+            self._write(file.create_group("run"), values, attributes or {})
 
         recording.write_hdf5(self.folder / f"{name}.h5", fill, schema=self.schema)
+        self.attributes[name] = dict(attributes or {})
         self.runs[name] = dict(values)
+
+    def _write(self, group: h5py.Group, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+        group.attrs.update(attributes)
+        recording.write_labelled(group, self.rows, values)
 
     def finish(self, title: str, fill: Callable[[h5py.File], None]) -> None:
         """Make one file of all runs and of what `fill` writes beside them, and remove their own."""
@@ -232,13 +254,15 @@ class Store:
             file.attrs["seed"] = self.config.seeds[0]
             runs = file.create_group("runs")
             for name, values in self.runs.items():
-                recording.write_labelled(runs.create_group(name), self.rows, values)
+                self._write(runs.create_group(name), values, self.attributes[name])
             fill(file)
 
         recording.write_hdf5(self.out, write, schema=self.schema)
-        for path in self.folder.glob("*.h5"):
-            path.unlink()
-        self.folder.rmdir()
+        with suppress(OSError):  # the recording is whole; what is not ours stays, and the folder with it
+            for pattern in ("*.h5", "*.h5.*.part"):
+                for path in self.folder.glob(pattern):
+                    path.unlink()
+            self.folder.rmdir()
 
 
 def say_complete(out: Path) -> None:

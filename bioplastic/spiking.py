@@ -6,11 +6,14 @@ Three ways in, from the smallest to the largest:
 * `build` makes all of them for a `Circuit`, with weights and parameters set;
 * `model` gives something that lives whole schedules: a program compiled by Brian2's C++ standalone mode and kept
   for the next call, or the same network in runtime mode where there is no compiler.
+
+`compile_network` and `run_binary` compile and run any other network in the same way.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import pickle
@@ -22,9 +25,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -970,8 +974,8 @@ class Model:
         values["recorder", "life"] = (n_steps - 1) * step
         values["health", "must_fire"] = np.array([float(p.role != "input") for p in circuit.populations])
         found = (
-            self._live_compiled(values)
-            if self.compiled
+            run_binary(self._directory, values)
+            if self._directory is not None
             else self._live_runtime(values, (n_steps - 1) * spec.resolution + spec.dt)
         )
         self._check_health(found)
@@ -1096,29 +1100,6 @@ class Model:
                     "Lower the learning rate, or check the weights it starts from."
                 )
 
-    def _live_compiled(self, values: Mapping[tuple[str, str], Any]) -> dict[str, np.ndarray]:
-        assert self._directory is not None
-        manifest = json.loads((self._directory / "manifest.json").read_text())
-        with tempfile.TemporaryDirectory(prefix="bioplastic-") as folder:
-            arguments = []
-            for (owner, variable), value in values.items():
-                name = f"{manifest['objects'].get(owner, owner)}.{variable}"
-                array = np.asarray(value, dtype=float)  # a Quantity becomes a number of SI units
-                if array.ndim == 0:
-                    arguments.append(f"{name}={float(array)!r}")
-                else:
-                    path = Path(folder, f"{owner}.{variable}")
-                    array.tofile(path)
-                    arguments.append(f"{name}={path}")
-            results = Path(folder, "results")
-            results.mkdir()
-            _run_binary([str(self._directory / "main"), "--results_dir", f"{results}/", *arguments], self._directory)
-            run_time = np.array(float((results / "last_run_info.txt").read_text().split()[0]))
-            return {"run_time": run_time} | {
-                name: np.fromfile(results / entry["file"], dtype=entry["dtype"])
-                for name, entry in manifest["results"].items()
-            }
-
     def _live_runtime(self, values: Mapping[tuple[str, str], Any], duration: Quantity) -> dict[str, np.ndarray]:
         with self._runtime_lock, _runtime_device(self.spec.dt):
             assembly = _assemble(self.spec, compiled=False)
@@ -1183,7 +1164,72 @@ def refuse_network_operations(network: Network) -> None:
             )
 
 
-def _run_binary(command: Sequence[str], directory: Path) -> None:
+@dataclass(frozen=True)
+class Program:
+    """A network to be compiled, and what goes into it and comes out of it.
+
+    Attributes
+    ----------
+    network : Network
+        Not yet run.
+    duration : Quantity
+        For which it runs.
+    objects : mapping of str to object
+        Groups, synapses and monitors, by their names in `results` and in the values for `run_binary`; None for what
+        this network does not have.
+    results : mapping of str to (str, str)
+        Object and variable of everything that `run_binary` returns, by name.
+    """
+
+    network: Network
+    duration: Quantity
+    objects: Mapping[str, Any]
+    results: Mapping[str, tuple[str, str]]
+
+
+def run_binary(directory: Path, values: Mapping[tuple[str, str], Any]) -> dict[str, np.ndarray]:
+    """Run a network that `compile_network` compiled, from values of its own; several may run at once.
+
+    Parameters
+    ----------
+    directory : Path
+        As returned by `compile_network`.
+    values : mapping of (str, str) to array
+        Values of variables at the start, by object and variable, in SI units or with units.
+
+    Returns
+    -------
+    dict of str to array
+        What the program's results name, and ``run_time``, the seconds that it ran.
+
+    Raises
+    ------
+    CompilationError
+        The program failed, or was ended by `end_lives`.
+    """
+    manifest = json.loads((directory / "manifest.json").read_text())
+    with tempfile.TemporaryDirectory(prefix="bioplastic-") as folder:
+        arguments = []
+        for (owner, variable), value in values.items():
+            name = f"{manifest['objects'].get(owner, owner)}.{variable}"
+            array = np.asarray(value, dtype=float)  # a Quantity becomes a number of SI units
+            if array.ndim == 0:
+                arguments.append(f"{name}={float(array)!r}")
+            else:
+                path = Path(folder, f"{owner}.{variable}")
+                array.tofile(path)
+                arguments.append(f"{name}={path}")
+        results = Path(folder, "results")
+        results.mkdir()
+        _execute([str(directory / "main"), "--results_dir", f"{results}/", *arguments], directory)
+        run_time = np.array(float((results / "last_run_info.txt").read_text().split()[0]))
+        return {"run_time": run_time} | {
+            name: np.fromfile(results / entry["file"], dtype=entry["dtype"])
+            for name, entry in manifest["results"].items()
+        }
+
+
+def _execute(command: Sequence[str], directory: Path) -> None:
     # In a session of its own: Ctrl-C is for us to answer. Brian2's programs would stop early and look finished.
     process = subprocess.Popen(
         command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -1244,14 +1290,14 @@ def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model
             f"the task's stimuli {task.stimuli.shape} and outcomes {task.outcomes.shape} do not fit the circuit, which "
             f"needs {wanted[0]} and {wanted[1]}."
         )
-    found = compiler()
-    if compiled and found is None:
+    directory = None if compiled is False else _built(spec)
+    if compiled and directory is None:
         raise CompilationError(NO_COMPILER)
-    return Model(spec, task, _built(spec, found) if found is not None and compiled is not False else None)
+    return Model(spec, task, directory)
 
 
-def _built(spec: ModelSpec, compiler_version: str) -> Path:
-    """Return the folder of the compiled model, compiling it first if need be."""
+def _built(spec: ModelSpec) -> Path | None:
+    """Return the folder of the compiled model, compiling it first if need be; None where there is no compiler."""
     here = Path(__file__).parent
     names = ("cells.py", "circuit.py", "events.py", "hippocampus.py", "spiking.py")
     sources = [*(here / name for name in names), *sorted((here / "rules").glob("*.py"))]
@@ -1260,10 +1306,43 @@ def _built(spec: ModelSpec, compiler_version: str) -> Path:
         spec.circuit.to_json(),
         repr({k: v for k, v in asdict(spec).items() if k not in ("circuit", "rule")}),
         repr(spec.rule.code),
-        brian2.__version__,
-        compiler_version,
-        _processor(),
     ]
+    return compile_network(partial(_program, spec), made_of)
+
+
+def _program(spec: ModelSpec) -> Program:
+    """Make a model's network on the device that is active."""
+    brian2.defaultclock.dt = spec.dt
+    assembly = _assemble(spec, compiled=True)
+    return Program(assembly.network, spec.n_steps * spec.resolution, _owners(assembly), _result_variables(spec))
+
+
+def compile_network(make: Callable[[], Program], made_of: Sequence[str]) -> Path | None:
+    """Compile a network in Brian2's C++ standalone mode, or find the program in the cache.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the network. It is called in a process of its own and is pickled to get there: a function of a module
+        that can be imported, or a `functools.partial` of one.
+    made_of : sequence of str
+        All that the program depends on, such as source texts and sizes: another text, another program. The versions
+        of Brian2 and of the compiler, and the processor, are added here.
+
+    Returns
+    -------
+    Path or None
+        The folder of the program, for `run_binary`; None where there is no compiler.
+
+    Raises
+    ------
+    CompilationError
+        Compiling failed.
+    """
+    version = compiler()
+    if version is None:
+        return None
+    made_of = [*made_of, inspect.getsource(_compile_here), brian2.__version__, version, _processor()]
     key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
     folder = cache_folder() / "models" / key
     if not (folder / "manifest.json").exists():
@@ -1272,7 +1351,7 @@ def _built(spec: ModelSpec, compiler_version: str) -> Path:
             # In a process of its own: Brian2's standalone device is one per process, and may be the caller's.
             code = "import sys; from bioplastic.spiking import _compile_here; _compile_here(sys.argv[1])"
             child = subprocess.run(
-                [sys.executable, "-c", code, scratch], input=pickle.dumps(spec), capture_output=True, check=False
+                [sys.executable, "-c", code, scratch], input=pickle.dumps(make), capture_output=True, check=False
             )
             if child.returncode:
                 raise CompilationError(f"compiling the model failed: {child.stderr.decode()[-2000:]}")
@@ -1307,18 +1386,16 @@ def _without_copying_queues(source: str) -> str:
 
 
 def _compile_here(directory: str) -> None:
-    """Compile the pickled spec from standard input into `directory`; runs in a child process."""
-    spec = pickle.load(sys.stdin.buffer)
+    """Compile what the pickled function on standard input makes into `directory`; runs in a child process."""
+    program_of: Callable[[], Program] = pickle.load(sys.stdin.buffer)
     brian2.prefs.codegen.cpp.extra_compile_args_gcc = [
         *brian2.prefs.codegen.cpp.extra_compile_args_gcc,
         *COMPILER_FLAGS,
     ]
     brian2.set_device("cpp_standalone", directory=directory, build_on_run=False)
-    brian2.defaultclock.dt = spec.dt
-    assembly = _assemble(spec, compiled=True)
-    network = assembly.network
-    refuse_network_operations(network)
-    network.run(spec.n_steps * spec.resolution, namespace={})
+    program = program_of()
+    refuse_network_operations(program.network)
+    program.network.run(program.duration, namespace={})
     device = brian2.device
     device.build(directory=directory, compile=False, run=False, with_output=False)
     header_of_queues = Path(directory, "synapses_classes.h")
@@ -1330,10 +1407,9 @@ def _compile_here(directory: str) -> None:
     subprocess.run(header, cwd=directory, check=True)
     make = ["make", f"-j{os.cpu_count() or 1}", f"CXX={cxx} -include precompiled.h"]
     subprocess.run(make, cwd=directory, check=True, stdout=subprocess.DEVNULL)
-    owners = _owners(assembly)
     results = {}
-    for name, (owner, variable) in _result_variables(spec).items():
-        described = owners[owner].variables[variable]
+    for name, (owner, variable) in program.results.items():
+        described = program.objects[owner].variables[variable]
         results[name] = {"file": device.get_array_filename(described), "dtype": np.dtype(described.dtype).name}
-    objects = {name: owner.name for name, owner in owners.items() if owner is not None}
+    objects = {name: owner.name for name, owner in program.objects.items() if owner is not None}
     Path(directory, "manifest.json").write_text(json.dumps({"objects": objects, "results": results}))

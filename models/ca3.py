@@ -76,9 +76,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Hz, Network, NeuronGroup, SpikeMonitor, Synapses, ms, mV, nS
+from brian2 import Hz, Network, NeuronGroup, SpikeMonitor, Synapses, ms, mV, nS, second
 from brian2.units.fundamentalunits import Quantity
 from scipy import sparse
+
+from bioplastic.spiking import Program
 
 E_EXC = 0 * mV
 E_INH = -70 * mV
@@ -372,6 +374,21 @@ def network(n_pc: int = N_PC, n_pvbc: int = N_PVBC) -> Network:
         _projection(pvbc, pc, "x_inh", PVBC_PC, "pvbc_pc"), _projection(pvbc, pvbc, "x_inh", PVBC_PVBC, "pvbc_pvbc"),
         SpikeMonitor(pc, name="pc_spikes"), SpikeMonitor(pvbc, name="pvbc_spikes"),
     )
+
+
+RESULTS = {
+    "pc_time": ("pc_spikes", "t"),
+    "pc": ("pc_spikes", "i"),
+    "pvbc_time": ("pvbc_spikes", "t"),
+    "pvbc": ("pvbc_spikes", "i"),
+}
+"""Monitor and variable of what is recorded: times in s, and cells."""
+
+
+def program(n_pc: int, n_pvbc: int, duration: float) -> Program:
+    """Return the network, to be compiled for lives of so many seconds."""
+    made = network(n_pc, n_pvbc)
+    return Program(made, duration * second, {part.name: part for part in made.objects}, RESULTS)
 
 
 def _cells(n: int, cell: Cell, name: str, *inputs: tuple[str, str, Synapse], more: str = "") -> NeuronGroup:

@@ -23,19 +23,12 @@ in which the place fields are exchanged among the cells.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-import os
-import platform
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from dataclasses import dataclass, fields
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -174,113 +167,27 @@ class Spikes:
     pvbc: np.ndarray
 
 
-MONITORED = (("pc_spikes", "t"), ("pc_spikes", "i"), ("pvbc_spikes", "t"), ("pvbc_spikes", "i"))
-
-
-def compile_here(directory: str, n_pc: int, n_pvbc: int, duration: float) -> None:
-    """Compile the network into `directory`; runs in a process of its own, since Brian2 has one device in each."""
-    flags = [*brian2.prefs.codegen.cpp.extra_compile_args_gcc, *spiking.COMPILER_FLAGS]
-    brian2.prefs.codegen.cpp.extra_compile_args_gcc = flags
-    brian2.set_device("cpp_standalone", directory=directory, build_on_run=False)
-    network = ca3.network(n_pc, n_pvbc)
-    network.run(duration * brian2.second, namespace={})
-    brian2.device.build(directory=directory, compile=False, run=False, with_output=False)
-    header = "".join(f"#include <{name}>\n" for name in spiking.PRECOMPILED.split())
-    Path(directory, "precompiled.h").write_text(header)
-    Path(directory, "make.deps").touch()
-    cxx = os.environ.get("CXX", "g++")
-    call = [*cxx.split(), *flags, "-x", "c++-header", "precompiled.h", "-o", "precompiled.h.gch"]
-    subprocess.run(call, cwd=directory, check=True)
-    make = ["make", f"-j{os.cpu_count() or 1}", f"CXX={cxx} -include precompiled.h"]
-    subprocess.run(make, cwd=directory, check=True, stdout=subprocess.DEVNULL)
-    files = [brian2.device.get_array_filename(network[owner].variables[name]) for owner, name in MONITORED]
-    Path(directory, "files.json").write_text(json.dumps(files))
-
-
 def compiled(config: Config) -> Path | None:
     """Return the folder of the compiled network, compiling it first if need be; None where there is no compiler."""
-    version = spiking.compiler()
-    if version is None:
-        return None
     size = config.n_pc, config.n_pvbc, config.duration
-    made_of = [
-        Path(str(ca3.__file__)).read_text(),
-        inspect.getsource(compile_here),
-        repr(size),
-        brian2.__version__,
-        version,
-    ]
-    # -march=native compiles for this very machine.
-    key = hashlib.sha256("\0".join([*made_of, platform.node()]).encode()).hexdigest()[:16]
-    folder = spiking.cache_folder() / "models" / f"ca3-{key}"
-    if not (folder / "files.json").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as scratch:
-            code = (
-                "import runpy, sys; runpy.run_path(sys.argv[1])['compile_here'](sys.argv[2], *map(eval, sys.argv[3:]))"
-            )
-            call = [sys.executable, "-c", code, str(Path(__file__).resolve()), scratch, *map(repr, size)]
-            child = subprocess.run(call, capture_output=True, text=True, check=False)
-            if child.returncode:
-                raise spiking.CompilationError(f"compiling the network failed: {child.stderr[-2000:]}")
-            for leftover in [*Path(scratch).rglob("*.o"), *Path(scratch).rglob("*.gch")]:
-                leftover.unlink()
-            try:
-                os.rename(scratch, folder)
-            except OSError:
-                if not (folder / "files.json").exists():  # else another process was faster
-                    raise
-            else:
-                Path(scratch).mkdir()  # for TemporaryDirectory to remove
-    return folder
+    return spiking.compile_network(partial(ca3.program, *size), [Path(str(ca3.__file__)).read_text(), repr(size)])
 
 
-_programs: set[subprocess.Popen[bytes]] = set()
 _runtime = threading.Lock()
-
-
-def end_programs() -> None:
-    """End all compiled lives at once."""
-    for process in list(_programs):
-        process.kill()
 
 
 def live(folder: Path | None, start: Mapping[tuple[str, str], np.ndarray], config: Config) -> Spikes:
     """Live one life from this start: in the compiled program, or in Brian2's runtime mode where there is none."""
-    if folder is None:
-        with _runtime:
-            brian2.prefs.codegen.target = "numpy"
-            network = ca3.network(config.n_pc, config.n_pvbc)
-            ca3.set_up(network, start)
-            network.run(config.duration * brian2.second, namespace={})
-            return Spikes(*(np.array(network[owner].variables[name].get_value()) for owner, name in MONITORED))
-    with tempfile.TemporaryDirectory(prefix="bioplastic-") as scratch:
-        arguments = []
-        for (owner, name), value in start.items():
-            path = Path(scratch, f"{owner}.{name}")
-            value.tofile(path)
-            arguments.append(f"{owner}.{name}={path if value.ndim else float(value)}")
-        results = Path(scratch, "results")
-        results.mkdir()
-        # In a session of its own: Ctrl-C is for us to answer. Brian2's programs would stop early and look finished.
-        process = subprocess.Popen(
-            [str(folder / "main"), "--results_dir", f"{results}/", *arguments],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        _programs.add(process)
-        try:
-            output = process.communicate()[0].decode()
-        finally:
-            process.kill()  # does nothing to a process that has ended
-            _programs.discard(process)
-        if process.returncode or "rror" in output or "Cannot set" in output:
-            raise spiking.CompilationError(f"the network failed ({process.returncode}): {output.strip()[-500:]}")
-        files = json.loads((folder / "files.json").read_text())
-        kinds = ("float64", "int32", "float64", "int32")
-        return Spikes(*(np.fromfile(results / file, dtype=kind) for file, kind in zip(files, kinds, strict=True)))
+    if folder is not None:
+        found = spiking.run_binary(folder, start)
+        return Spikes(**{name: found[name] for name in ca3.RESULTS})
+    with _runtime:
+        brian2.prefs.codegen.target = "numpy"
+        network = ca3.network(config.n_pc, config.n_pvbc)
+        ca3.set_up(network, start)
+        network.run(config.duration * brian2.second, namespace={})
+        seen = {name: network[monitor].variables[variable] for name, (monitor, variable) in ca3.RESULTS.items()}
+        return Spikes(**{name: np.array(variable.get_value()) for name, variable in seen.items()})
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -594,58 +501,25 @@ def by_distance(pc_pc: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return total / np.maximum(np.bincount(which[inside], minlength=n), 1)
 
 
-class Store:
-    """Finished lives, each in a file of its own until all are there."""
+def opened(out: Path, config: Config) -> script.Store:
+    """Begin, or go on with the lives that are there."""
+    sources = [Path(__file__), Path(str(ca3.__file__))]
+    return script.Store(out, schema=SCHEMA, rows=ROWS, config=config, sources=sources)
 
-    def __init__(self, out: Path, config: Config) -> None:
-        self.out, self.config = out, config
-        self.folder = out.with_name(f"{out.name}.parts")
-        texts = [Path(path).read_text(encoding="utf-8") for path in (__file__, str(ca3.__file__))]
-        # Another version of the script or of the model may mean another experiment by the same settings.
-        self.identity = json.dumps([asdict(config), *texts])
-        self.runs: dict[str, dict[str, Any]] = {}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise recording.RecordingError(f"{self.folder} cannot be made ({error}): give another --out.") from error
-        for path in self.folder.glob("*.h5"):
-            try:
-                with h5py.File(path) as file:
-                    if file.attrs.get("identity") == self.identity:
-                        self.runs[path.name.removesuffix(".h5")] = recording.read_labelled(file["run"], ROWS)
-            except (OSError, KeyError):
-                continue  # damaged: it is lived again
 
-    def add(self, condition: Condition, values: dict[str, Any]) -> None:
-        """Keep a finished life; from here on it survives a kill."""
+def keep(store: script.Store, condition: Condition, values: Mapping[str, Any]) -> None:
+    """Keep a finished life."""
+    what = {"wiring": condition.wiring, "weight_scale": condition.scale, "seed": condition.seed}
+    store.add(condition.name, values, what)
 
-        def fill(file: h5py.File) -> None:
-            file.attrs["identity"] = self.identity
-            recording.write_labelled(file.create_group("run"), ROWS, values)
 
-        recording.write_hdf5(self.folder / f"{condition.name}.h5", fill, schema=SCHEMA)
-        self.runs[condition.name] = values
+def finish(store: script.Store, config: Config) -> None:
+    """Make one file of all lives."""
 
-    def finish(self) -> None:
-        """Make one file of all lives, and remove their own."""
+    def fill(file: h5py.File) -> None:
+        recording.write_labelled(file.create_group("summary"), SUMMARY, summarise(config, store.runs))
 
-        def fill(file: h5py.File) -> None:
-            text = Path(__file__).read_text(encoding="utf-8")
-            title = "Replay in a scaled-down network of CA3"
-            recording.write_provenance(file, title=title, config=asdict(self.config), script=text)
-            file.attrs["seed"] = self.config.seeds[0]
-            recording.write_labelled(file.create_group("summary"), SUMMARY, summarise(self.config, self.runs))
-            runs = file.create_group("runs")
-            for condition in conditions(self.config):
-                group = runs.create_group(condition.name)
-                group.attrs["wiring"], group.attrs["weight_scale"] = condition.wiring, condition.scale
-                group.attrs["seed"] = condition.seed
-                recording.write_labelled(group, ROWS, self.runs[condition.name])
-
-        recording.write_hdf5(self.out, fill, schema=SCHEMA)
-        for path in self.folder.glob("*.h5"):
-            path.unlink()
-        self.folder.rmdir()
+    store.finish("Replay in a scaled-down network of CA3", fill)
 
 
 MEASURES = {
@@ -735,7 +609,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     """
     if script.is_complete(out, schema=SCHEMA, config=config):
         return out
-    store, bench = Store(out, config), Bench(config)
+    store, bench = opened(out, config), Bench(config)
     if spiking.compiler() is None:
         script.console().print(spiking.NO_COMPILER, soft_wrap=True)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
@@ -747,12 +621,12 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         row = bar.add_task("lives", total=len(everything), completed=len(everything) - len(wanted))
         sweep.run_all(
             wanted,
-            lambda condition: store.add(condition, bench.live(condition)),
+            lambda condition: keep(store, condition, bench.live(condition)),
             executor,
             done=lambda _: bar.advance(row),
-            stop=end_programs,
+            stop=spiking.end_lives,
         )
-    store.finish()
+    finish(store, config)
     return out
 
 

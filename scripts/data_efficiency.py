@@ -27,9 +27,9 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -745,20 +745,22 @@ def efficiency(score: np.ndarray) -> np.ndarray:
 
 
 def tuning_scores(
-    config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]
+    config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Mapping[str, Any]]
 ) -> np.ndarray:
     """Efficiency on validation images at each learning rate, mean over networks."""
-    found = [efficiency(runs[c.name].score) for c in tuning_conditions(config, problem, learner, replaying)]
+    found = [efficiency(runs[c.name]["score"]) for c in tuning_conditions(config, problem, learner, replaying)]
     return np.reshape(found, (len(problem.rates[learner]), -1)).mean(1)
 
 
-def chosen_rate(config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]) -> float:
+def chosen_rate(
+    config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Mapping[str, Any]]
+) -> float:
     """Return the best rate of a learner with these replays, the smallest of several equally good ones."""
     return problem.rates[learner][int(np.argmax(tuning_scores(config, problem, learner, replaying, runs)))]
 
 
 def result_conditions(
-    config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Run]
+    config: Config, problem: Problem, learner: str, replaying: Replaying, runs: Mapping[str, Mapping[str, Any]]
 ) -> list[Condition]:
     """Return the lives that give the results."""
     rate = chosen_rate(config, problem, learner, replaying, runs)
@@ -836,7 +838,7 @@ RUN_ROWS = {
 """Variables of ``/runs/<run>``."""
 
 
-def summarise(config: Config, problem: Problem, runs: Mapping[str, Run]) -> dict[str, Any]:
+def summarise(config: Config, problem: Problem, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather the results of a problem into labelled arrays."""
     events = np.array((0, *problem.looks))
     axes = len(LEARNERS), len(problem.replaying), len(config.seeds)
@@ -856,13 +858,13 @@ def summarise(config: Config, problem: Problem, runs: Mapping[str, Run]) -> dict
         values["learning_rate"][here] = chosen_rate(config, problem, learner, replaying, runs)
         for name in RUN_ROWS:
             if name not in ("event", "hop"):
-                of_seeds = np.array([getattr(run, name) for run in found])
+                of_seeds = np.array([run[name] for run in found])
                 values.setdefault(name, np.full(axes[:2] + of_seeds.shape, np.nan))[here] = of_seeds
         values["events_to_criterion"][here] = events_to(values["score"][here], events, problem.criterion)
     return values
 
 
-def swept(config: Config, problem: Problem, runs: Mapping[str, Run]) -> dict[str, Any]:
+def swept(config: Config, problem: Problem, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather the choice of learning rates into labelled arrays."""
     width = max(len(rates) for rates in problem.rates.values())
     rate = np.full((len(LEARNERS), width), np.nan)
@@ -876,72 +878,41 @@ def swept(config: Config, problem: Problem, runs: Mapping[str, Run]) -> dict[str
     return {"learner": LEARNERS, "replay": names, "rate_index": np.arange(width), "rate": rate, "score": score}
 
 
-class Store:
-    """Finished lives, each in a file of its own until all are there."""
+def opened(out: Path, config: Config) -> script.Store:
+    """Begin, or go on with the lives that are there."""
+    sources = [Path(__file__), Path(str(chain.__file__))]
+    return script.Store(out, schema=SCHEMA, rows=RUN_ROWS, config=config, sources=sources)
 
-    def __init__(self, out: Path, config: Config) -> None:
-        self.out = out
-        self.config = config
-        self.folder = out.with_name(f"{out.name}.parts")
-        self.runs: dict[str, Run] = {}
-        # Another version of the script may mean another experiment by the same settings.
-        self.identity = json.dumps({"config": asdict(config), "script": Path(__file__).read_text(encoding="utf-8")})
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise recording.RecordingError(f"{self.folder} cannot be made ({error}): give another --out.") from error
-        for path in self.folder.glob("*.h5"):
-            try:
-                with h5py.File(path) as file:
-                    if file.attrs.get("identity") == self.identity:
-                        found = recording.read_labelled(file["run"], RUN_ROWS)
-                        measured = {name: found[name] for name in Run.__dataclass_fields__}
-                        self.runs[path.name.removesuffix(".h5")] = Run(**measured)
-            except (OSError, KeyError):
-                continue  # damaged: it is lived again
 
-    def add(self, condition: Condition, run: Run) -> None:
-        """Keep a finished life; from here on it survives a kill."""
+def keep(store: script.Store, condition: Condition, run: Run) -> None:
+    """Keep a finished life."""
+    problem = condition.problem
+    what = {
+        "problem": problem.name,
+        "learner": condition.learner,
+        "replay": condition.replaying.name,
+        "role": condition.role,
+        "seed": condition.seed,
+        "learning_rate": condition.rate,
+    }
+    axes = {"event": np.array((0, *problem.looks)), "hop": np.arange(problem.n_hops)}
+    store.add(condition.name, vars(run) | axes, what)
 
-        def fill(file: h5py.File) -> None:
-            file.attrs["identity"] = self.identity
-            self._write(file.create_group("run"), condition, run)
 
-        recording.write_hdf5(self.folder / f"{condition.name}.h5", fill, schema=SCHEMA)
-        self.runs[condition.name] = run
+def finish(store: script.Store, bench: Bench) -> None:
+    """Make one file of all lives."""
+    config = bench.config
 
-    def _write(self, group: h5py.Group, condition: Condition, run: Run) -> None:
-        problem = condition.problem
-        group.attrs["problem"], group.attrs["learner"] = problem.name, condition.learner
-        group.attrs["replay"], group.attrs["role"] = condition.replaying.name, condition.role
-        group.attrs["seed"], group.attrs["learning_rate"] = condition.seed, condition.rate
-        axes = {"event": np.array((0, *problem.looks)), "hop": np.arange(problem.n_hops)}
-        recording.write_labelled(group, RUN_ROWS, vars(run) | axes)
+    def fill(file: h5py.File) -> None:
+        file.attrs["circuit"] = json.dumps([json.loads(c.to_json()) for c in bench.circuits.values()])
+        for problem in bench.problems:
+            group = file.create_group(f"summary/{problem.slug}")
+            group.attrs["problem"], group.attrs["criterion"] = problem.name, problem.criterion
+            recording.write_labelled(group, ROWS, summarise(config, problem, store.runs))
+            rates = file.create_group(f"learning_rate_sweep/{problem.slug}")
+            recording.write_labelled(rates, SWEEP_ROWS, swept(config, problem, store.runs))
 
-    def finish(self, conditions: Iterable[Condition], bench: Bench) -> None:
-        """Make one file of all lives, and remove their own."""
-        config = self.config
-
-        def fill(file: h5py.File) -> None:
-            text = Path(__file__).read_text(encoding="utf-8")
-            title = "How many real events, and how many replays"
-            recording.write_provenance(file, title=title, config=asdict(config), script=text)
-            file.attrs["seed"] = config.seeds[0]
-            file.attrs["circuit"] = json.dumps([json.loads(c.to_json()) for c in bench.circuits.values()])
-            for problem in bench.problems:
-                group = file.create_group(f"summary/{problem.slug}")
-                group.attrs["problem"], group.attrs["criterion"] = problem.name, problem.criterion
-                recording.write_labelled(group, ROWS, summarise(config, problem, self.runs))
-                rates = file.create_group(f"learning_rate_sweep/{problem.slug}")
-                recording.write_labelled(rates, SWEEP_ROWS, swept(config, problem, self.runs))
-            runs = file.create_group("runs")
-            for condition in conditions:
-                self._write(runs.create_group(condition.name), condition, self.runs[condition.name])
-
-        recording.write_hdf5(self.out, fill, schema=SCHEMA)
-        for path in self.folder.glob("*.h5"):
-            path.unlink()
-        self.folder.rmdir()
+    store.finish("How many real events, and how many replays", fill)
 
 
 # ------------------------------------------------------------------------------------------ the run
@@ -966,8 +937,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     if script.is_complete(out, schema=SCHEMA, config=config):
         return out
     script.ready_machine()
-    store, bench = Store(out, config), Bench(config)
-    everything: list[Condition] = []
+    store, bench = opened(out, config), Bench(config)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor, ThreadPoolExecutor(1) as beside:
         row = bar.add_task("pretraining and compiling", total=100)
 
@@ -986,17 +956,15 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             for problem, learner, replaying in pairs[BACKPROP]:
                 for choose in (tuning_conditions, partial(result_conditions, runs=store.runs)):
                     conditions = choose(config, problem, learner, replaying)
-                    everything.extend(conditions)
                     missing = [c for c in conditions if c.name not in store.runs]
                     if missing:
                         for condition, lived in zip(missing, bench.in_twin(missing), strict=True):
-                            store.add(condition, lived)
+                            keep(store, condition, lived)
                     bar.advance(rows[BACKPROP])
 
         def all_in_spikes() -> None:
             for choose in (tuning_conditions, partial(result_conditions, runs=store.runs)):
                 conditions = [c for pair in pairs[LOCAL] for c in choose(config, *pair)]
-                everything.extend(conditions)
                 missing = [c for c in conditions if c.name not in store.runs]
                 # Seed by seed, and the longest first.
                 missing.sort(
@@ -1005,7 +973,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
                 share = len(pairs[LOCAL]) / max(1, len(missing))
 
                 def work(condition: Condition) -> None:
-                    store.add(condition, bench.in_spikes(condition))
+                    keep(store, condition, bench.in_spikes(condition))
 
                 def done(_: Condition, share: float = share) -> None:
                     bar.advance(rows[LOCAL], share)
@@ -1020,7 +988,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         except BaseException:
             stop()
             raise
-    store.finish(everything, bench)
+    finish(store, bench)
     return out
 
 

@@ -473,16 +473,16 @@ def tuning_conditions(config: Config, learner: Learner, n_hops: int) -> list[Con
     return [Condition(learner, n_hops, seed, rate, TUNING) for rate in rates for seed in seeds]
 
 
-def scores(config: Config, learner: Learner, n_hops: int, runs: Mapping[str, Run]) -> np.ndarray:
+def scores(config: Config, learner: Learner, n_hops: int, runs: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
     """Mean final accuracy on the validation digits at each learning rate; NaN if there was nothing to choose."""
     conditions = tuning_conditions(config, learner, n_hops)
     if not conditions:
         return np.full(len(learner.rates(config)), np.nan)
-    final = [runs[c.name].accuracy[-1] for c in conditions]
+    final = [runs[c.name]["accuracy"][-1] for c in conditions]
     return np.reshape(final, (-1, learner.n_tuning(config))).mean(1)
 
 
-def chosen_rate(config: Config, learner: Learner, n_hops: int, runs: Mapping[str, Run]) -> float:
+def chosen_rate(config: Config, learner: Learner, n_hops: int, runs: Mapping[str, Mapping[str, Any]]) -> float:
     """Return the learner's best rate, the smallest of several equally good ones; all spiking rules get the relay's."""
     score = scores(config, RELAY if learner.spikes else learner, n_hops, runs)
     return learner.rates(config)[0 if np.isnan(score).all() else int(np.argmax(score))]
@@ -548,75 +548,42 @@ RUN_ROWS = {
 """Variables of ``/runs/<run>``."""
 
 
-class Store:
-    """Finished lives, each in a file of its own until all are there."""
-
-    def __init__(self, out: Path, config: Config) -> None:
-        self.out = out
-        self.config = config
-        self.folder = out.with_name(f"{out.name}.parts")
-        self.runs: dict[str, Run] = {}
-        # Another version of the script may mean another experiment by the same settings.
-        self.identity = json.dumps({"config": asdict(config), "script": Path(__file__).read_text(encoding="utf-8")})
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise recording.RecordingError(f"{self.folder} cannot be made ({error}): give another --out.") from error
-        for path in self.folder.glob("*.h5"):
-            try:
-                with h5py.File(path) as file:
-                    if file.attrs.get("identity") == self.identity:
-                        found = recording.read_labelled(file["run"], RUN_ROWS)
-                        self.runs[path.name.removesuffix(".h5")] = Run(
-                            *(found[name] for name in ("accuracy", "accuracy_rates", "alignment", "error_spikes"))
-                        )
-            except (OSError, KeyError):
-                continue  # damaged: it is lived again
-
-    def add(self, condition: Condition, run: Run) -> None:
-        """Keep a finished life; from here on it survives a kill."""
-
-        def fill(file: h5py.File) -> None:
-            file.attrs["identity"] = self.identity
-            self._write(file.create_group("run"), condition, run)
-
-        recording.write_hdf5(self.folder / f"{condition.name}.h5", fill, schema=SCHEMA)
-        self.runs[condition.name] = run
-
-    def _write(self, group: h5py.Group, condition: Condition, run: Run) -> None:
-        config = condition.config(self.config)
-        group.attrs["learner"], group.attrs["role"] = condition.learner.name, condition.role
-        group.attrs["chain"], group.attrs["seed"] = condition.n_hops, condition.seed
-        group.attrs["learning_rate"] = condition.rate
-        group.attrs["config"] = json.dumps(asdict(config))
-        events = np.linspace(0, config.n_events, config.n_looks + 1).round().astype(int)
-        recording.write_labelled(group, RUN_ROWS, vars(run) | {"event": events, "hop": np.arange(condition.n_hops)})
-
-    def finish(self, conditions: Sequence[Condition], bench: Bench) -> None:
-        """Make one file of all lives, and remove their own."""
-        config = self.config
-
-        def fill(file: h5py.File) -> None:
-            text = Path(__file__).read_text(encoding="utf-8")
-            title = "The digits learned from random weights"
-            recording.write_provenance(file, title=title, config=asdict(config), script=text)
-            file.attrs["seed"] = config.seeds[0]
-            file.attrs["circuit"] = json.dumps([json.loads(c.to_json()) for c in bench.circuits.values()])
-            recording.write_labelled(file.create_group("summary"), ROWS, summarise(config, self.runs))
-            recording.write_labelled(file.create_group("learning_rate_sweep"), SWEEP_ROWS, swept(config, self.runs))
-            if config.variations:
-                recording.write_labelled(file.create_group("variations"), VARIATION_ROWS, varied(config, self.runs))
-            runs = file.create_group("runs")
-            for condition in conditions:
-                self._write(runs.create_group(condition.name), condition, self.runs[condition.name])
-
-        recording.write_hdf5(self.out, fill, schema=SCHEMA)
-        for path in self.folder.glob("*.h5"):
-            path.unlink()
-        self.folder.rmdir()
+def opened(out: Path, config: Config) -> script.Store:
+    """Begin, or go on with the lives that are there."""
+    sources = [Path(__file__), Path(str(chain.__file__))]
+    return script.Store(out, schema=SCHEMA, rows=RUN_ROWS, config=config, sources=sources)
 
 
-def summarise(config: Config, runs: Mapping[str, Run]) -> dict[str, Any]:
+def keep(store: script.Store, condition: Condition, run: Run) -> None:
+    """Keep a finished life."""
+    config = condition.config(store.config)
+    what = {
+        "learner": condition.learner.name,
+        "role": condition.role,
+        "chain": condition.n_hops,
+        "seed": condition.seed,
+        "learning_rate": condition.rate,
+        "config": json.dumps(asdict(config)),
+    }
+    events = np.linspace(0, config.n_events, config.n_looks + 1).round().astype(int)
+    store.add(condition.name, vars(run) | {"event": events, "hop": np.arange(condition.n_hops)}, what)
+
+
+def finish(store: script.Store, bench: Bench) -> None:
+    """Make one file of all lives."""
+    config = bench.config
+
+    def fill(file: h5py.File) -> None:
+        file.attrs["circuit"] = json.dumps([json.loads(c.to_json()) for c in bench.circuits.values()])
+        recording.write_labelled(file.create_group("summary"), ROWS, summarise(config, store.runs))
+        recording.write_labelled(file.create_group("learning_rate_sweep"), SWEEP_ROWS, swept(config, store.runs))
+        if config.variations:
+            recording.write_labelled(file.create_group("variations"), VARIATION_ROWS, varied(config, store.runs))
+
+    store.finish("The digits learned from random weights", fill)
+
+
+def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather the results into labelled arrays."""
     n_looks, everyone = config.n_looks + 1, learners(config)
     shape = len(everyone), len(config.hops), len(config.seeds), n_looks
@@ -638,14 +605,14 @@ def summarise(config: Config, runs: Mapping[str, Run]) -> dict[str, Any]:
             values["learning_rate"][i, j] = rate
             for k, condition in enumerate(result_conditions(config, learner, n_hops, rate)):
                 run = runs[condition.name]
-                values["accuracy"][i, j, k] = run.accuracy
-                values["accuracy_rates"][i, j, k] = run.accuracy_rates
-                values["error_spikes"][i, j, k, 1:] = run.error_spikes
-                values["alignment"][i, j, k, :, :n_hops] = run.alignment
+                values["accuracy"][i, j, k] = run["accuracy"]
+                values["accuracy_rates"][i, j, k] = run["accuracy_rates"]
+                values["error_spikes"][i, j, k, 1:] = run["error_spikes"]
+                values["alignment"][i, j, k, :, :n_hops] = run["alignment"]
     return values
 
 
-def swept(config: Config, runs: Mapping[str, Run]) -> dict[str, Any]:
+def swept(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather the choice of learning rates into labelled arrays."""
     everyone = learners(config)
     width = max(len(x.rates(config)) for x in everyone)
@@ -660,13 +627,13 @@ def swept(config: Config, runs: Mapping[str, Run]) -> dict[str, Any]:
     return {"learner": names, "chain": config.hops, "rate_index": np.arange(width), "rate": rate, "score": score}
 
 
-def varied(config: Config, runs: Mapping[str, Run]) -> dict[str, Any]:
+def varied(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather the lives in which one setting was another."""
     pairs = [(name, value) for name, values in config.variations for value in values]
     score = np.full((len(pairs), len(config.hops), config.n_tuning), np.nan)
     for j, n_hops in enumerate(config.hops):
         rate = chosen_rate(config, RELAY, n_hops, runs)
-        final = [runs[c.name].accuracy[-1] for c in varied_conditions(config, n_hops, rate)]
+        final = [runs[c.name]["accuracy"][-1] for c in varied_conditions(config, n_hops, rate)]
         score[:, j] = np.reshape(final, (len(pairs), config.n_tuning))
     return {
         "chain": config.hops,
@@ -699,8 +666,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     if script.is_complete(out, schema=SCHEMA, config=config):
         return out
     script.ready_machine()
-    store, bench = Store(out, config), Bench(config)
-    everything: list[Condition] = []
+    store, bench = opened(out, config), Bench(config)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor, ThreadPoolExecutor(1) as beside:
 
         def shown(task: str) -> Callable[[float], None]:
@@ -712,23 +678,21 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             spiking.end_lives()
 
         def in_twin(conditions: Sequence[Condition], label: str) -> None:
-            everything.extend(conditions)
             missing = [c for c in conditions if c.name not in store.runs]
             if missing:
                 for condition, lived in zip(missing, bench.live_in_twin(missing, shown(label)), strict=True):
-                    store.add(condition, lived)
+                    keep(store, condition, lived)
 
         def in_spikes(conditions: Sequence[Condition], label: str) -> None:
             if not conditions:
                 return
-            everything.extend(conditions)
             missing = [c for c in conditions if c.name not in store.runs]
             # The longest first, so that no core is idle in the end.
             missing.sort(key=lambda c: -c.n_hops)
             row = bar.add_task(label, total=len(conditions), completed=len(conditions) - len(missing))
 
             def work(condition: Condition) -> None:
-                store.add(condition, bench.live_in_spikes(condition))
+                keep(store, condition, bench.live_in_spikes(condition))
 
             sweep.run_all(missing, work, executor, done=lambda _: bar.advance(row), stop=stop)
 
@@ -756,7 +720,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         except BaseException:
             stop()
             raise
-    store.finish(everything, bench)
+    finish(store, bench)
     return out
 
 

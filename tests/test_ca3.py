@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 from bioplastic_models import ca3
@@ -391,17 +392,20 @@ def test_finished_lives_are_kept_and_not_lived_again(script: SimpleNamespace, tm
     )
     first, *rest = script.conditions(config)
     out = tmp_path / "run.h5"
-    bench, store = script.Bench(config), script.Store(out, config)
+    bench, store = script.Bench(config), script.opened(out, config)
     bench.folder = script.compiled(config)
-    store.add(first, bench.live(first))
-    again = script.Store(out, config)
+    script.keep(store, first, bench.live(first))
+    again = script.opened(out, config)
     assert set(again.runs) == {first.name}
     assert again.runs[first.name]["rates"] == pytest.approx(store.runs[first.name]["rates"])
-    assert not script.Store(out, replace(config, threshold=3.0)).runs, "of another configuration"
+    assert not script.opened(out, replace(config, threshold=3.0)).runs, "of another configuration"
     for condition in rest:
-        again.add(condition, bench.live(condition))
-    again.finish()
+        script.keep(again, condition, bench.live(condition))
+    script.finish(again, config)
     assert not again.folder.exists()
     done = script.read(out, config)
     assert set(done.runs) == {c.name for c in (first, *rest)}
     assert done.summary["pc_rate"][0, 0] == pytest.approx(store.runs[first.name]["rates"][0])
+    with h5py.File(out) as file:
+        what = file["runs"][first.name].attrs
+        assert (what["wiring"], what["weight_scale"], what["seed"]) == (first.wiring, first.scale, first.seed)

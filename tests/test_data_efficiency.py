@@ -208,7 +208,7 @@ def test_efficiency_leaves_out_the_start(script):
 
 def a_run(script, score: float):
     curve, nothing = np.full(5, score), np.zeros(2)
-    return script.Run(curve, curve, curve, curve, nothing, np.array(0.0), np.array(np.nan))
+    return vars(script.Run(curve, curve, curve, curve, nothing, np.array(0.0), np.array(np.nan)))
 
 
 def test_the_best_rate_is_chosen_for_each_replay(script):

@@ -1,5 +1,6 @@
 """The script that learns the digits from random weights: what it computes besides lives."""
 
+import json
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ def a_run(script, config, n_hops, final, *, aligned=np.nan):
     """A life whose accuracy rises in a straight line from 0.1."""
     n = config.n_looks + 1
     curve = np.linspace(0.1, final, n)
-    return script.Run(curve, curve - 0.01, np.full((n, n_hops), aligned), np.full(n - 1, 50.0))
+    return vars(script.Run(curve, curve - 0.01, np.full((n, n_hops), aligned), np.full(n - 1, 50.0)))
 
 
 def all_runs(script, config, final):
@@ -193,7 +194,7 @@ def test_recording_goes_on_ends_whole_and_is_drawn(script, tmp_path, capsys):
     best = {"error relay": 0.96, "learned feedback": 0.9, "fixed random feedback": 0.8, "backprop": 0.97}
     runs = all_runs(script, config, lambda c: best[c.learner.name] - 0.1 * (c.varied is not None))
     out = tmp_path / "run.h5"
-    store, bench = script.Store(out, config), script.Bench(config)
+    store, bench = script.opened(out, config), script.Bench(config)
     conditions = {
         c.name: c
         for n in config.hops
@@ -206,12 +207,12 @@ def test_recording_goes_on_ends_whole_and_is_drawn(script, tmp_path, capsys):
     }
     assert set(conditions) == set(runs)
     for name, condition in conditions.items():
-        store.add(condition, runs[name])
-    resumed = script.Store(out, config)
+        script.keep(store, condition, script.Run(**runs[name]))
+    resumed = script.opened(out, config)
     assert set(resumed.runs) == set(runs)
-    np.testing.assert_array_equal(resumed.runs[name].accuracy, runs[name].accuracy)
-    assert not script.Store(out, replace(config, theta=0.7)).runs
-    resumed.finish(list(conditions.values()), bench)
+    np.testing.assert_array_equal(resumed.runs[name]["accuracy"], runs[name]["accuracy"])
+    assert not script.opened(out, replace(config, theta=0.7)).runs
+    script.finish(resumed, bench)
     assert not resumed.folder.exists()
     with h5py.File(out) as file:
         assert file.attrs["complete"] == 1
@@ -220,7 +221,11 @@ def test_recording_goes_on_ends_whole_and_is_drawn(script, tmp_path, capsys):
         assert [d.keys()[0] for d in final.dims] == ["learner", "chain", "seed", "event"]
         np.testing.assert_allclose(final[0, :, :, -1], 0.96)
         np.testing.assert_allclose(file["variations/score"][:, 1], 0.86)
-        assert file["runs"][script.varied_conditions(config, 3, 0.1)[1].name]["event"][-1] == 20
+        shortened = file["runs"][script.varied_conditions(config, 3, 0.1)[1].name]
+        assert shortened["event"][-1] == 20
+        assert json.loads(shortened.attrs["config"])["n_events"] == 20
+        assert (shortened.attrs["learner"], shortened.attrs["role"]) == ("error relay", "tuning")
+        assert (shortened.attrs["chain"], shortened.attrs["seed"], shortened.attrs["learning_rate"]) == (3, 100, 0.1)
         assert np.isnan(file["summary/alignment"][3]).all()
         assert np.isnan(file["summary/alignment"][1, 0, :, :, 2]).all()
         assert (file["summary/alignment"][1, 1] == 0.5).all()

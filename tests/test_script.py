@@ -106,6 +106,115 @@ def test_only_a_whole_file_by_the_same_settings_is_complete(tmp_path, capsys):
         script.is_complete(out, schema="s", config=Config())
 
 
+# ------------------------------------------------------------------------------------------ finished runs
+
+ROWS = {
+    "time": recording.Variable(("time",), "s", "time"),
+    "error": recording.Variable(("time",), "1", "error"),
+    "names": recording.Variable(("cell",), "1", "names", "str"),
+    "total": recording.Variable((), "1", "sum"),
+}
+VALUES = {"time": np.array([0.5, 1.5]), "error": np.array([3.0, np.nan]), "names": ["a", "b"], "total": 7.0}
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    path = tmp_path / "made_by.py"
+    path.write_text("one\n")
+    return path
+
+
+def stored(tmp_path, source, *, config=QUICK, more=()) -> script.Store:
+    return script.Store(tmp_path / "run.h5", schema="s", rows=ROWS, config=config, sources=[source, *more])
+
+
+def test_finished_runs_are_there_again(tmp_path, source):
+    stored(tmp_path, source).add("first", VALUES, {"arm": "replay", "seed": 3})
+    stored(tmp_path, source).add("second", VALUES | {"total": 8.0})
+    again = stored(tmp_path, source)
+    assert set(again.runs) == {"first", "second"}
+    np.testing.assert_array_equal(again.runs["first"]["error"], VALUES["error"])
+    assert again.runs["first"]["names"] == ("a", "b")
+    assert (again.runs["first"]["total"], again.runs["second"]["total"]) == (7, 8)
+    assert again.attributes == {"first": {"arm": "replay", "seed": 3}, "second": {}}
+
+
+def test_runs_by_other_settings_or_another_source_are_not_used(tmp_path, source):
+    model = tmp_path / "model.py"
+    model.write_text("cells\n")
+    stored(tmp_path, source, more=[model]).add("first", VALUES)
+    assert not stored(tmp_path, source, more=[model], config=FULL).runs
+    model.write_text("other cells\n")
+    assert not stored(tmp_path, source, more=[model]).runs
+    model.write_text("cells\n")
+    assert set(stored(tmp_path, source, more=[model]).runs) == {"first"}
+    source.write_text("two\n")
+    assert not stored(tmp_path, source, more=[model]).runs
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "no run"])
+def test_a_damaged_file_is_as_if_it_had_not_been_lived(tmp_path, source, damage):
+    store = stored(tmp_path, source)
+    store.add("whole", VALUES)
+    store.add("damaged", VALUES)
+    path = store.folder / "damaged.h5"
+    if damage == "no run":
+        with h5py.File(path, "a") as file:
+            del file["run"]
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 if damage == "cut" else 0])
+    again = stored(tmp_path, source)
+    assert set(again.runs) == {"whole"} == set(again.attributes)
+    again.add("damaged", VALUES)
+    assert set(stored(tmp_path, source).runs) == {"whole", "damaged"}
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, source):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "run.h5"
+    with pytest.raises(recording.RecordingError, match=r"run\.h5\.parts cannot be made \(.*\): give another --out\."):
+        script.Store(out, schema="s", rows=ROWS, config=QUICK, sources=[source])
+
+
+def test_the_finished_file_holds_all_and_the_parts_are_gone(tmp_path, source):
+    stored(tmp_path, source).add("first", VALUES, {"arm": "replay", "seed": 3})
+    store = stored(tmp_path, source)
+    store.add("second", VALUES)
+    (store.folder / "killed.h5.123.part").write_text("half")  # a write that was killed
+    title = "What is kept"
+
+    def fill(file: h5py.File) -> None:
+        file.create_group("summary").attrs["n"] = len(file["runs"])
+
+    store.finish(title, fill)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made_by.py", "run.h5"]
+    with h5py.File(store.out) as file:
+        expected = {"schema": "s", "complete": 1, "title": title, "script": "one\n", "seed": 0}
+        assert {name: file.attrs[name] for name in expected} == expected
+        assert json.loads(file.attrs["config"]) == {"n_hops": 12, "seeds": [0]}
+        assert {"created", "versions", "python", "platform", "commit"} <= set(file.attrs)
+        assert file["summary"].attrs["n"] == 2
+        assert dict(file["runs/first"].attrs) == {"arm": "replay", "seed": 3}
+        assert not file["runs/second"].attrs
+        for name in ("first", "second"):
+            error = file["runs"][name]["error"]
+            np.testing.assert_array_equal(error, VALUES["error"])
+            np.testing.assert_array_equal(error.dims[0][0], VALUES["time"])
+            assert list(file["runs"][name]["names"].asstr()) == ["a", "b"]
+    assert script.is_complete(store.out, schema="s", config=QUICK)
+
+
+def test_what_is_not_ours_stays_in_the_folder(tmp_path, source):
+    store = stored(tmp_path, source)
+    store.add("first", VALUES)
+    (store.folder / "notes.txt").write_text("mine")
+    store.finish("What is kept", lambda file: None)
+    assert [path.name for path in store.folder.iterdir()] == ["notes.txt"]
+
+
+# ------------------------------------------------------------------------------------------ description of a run
+
+
 @pytest.mark.parametrize(("arm", "rate"), [("learning", 0.1), ("frozen", np.nan)])
 def test_a_run_is_described_by_its_schedule(arm, rate):
     timing = Timing(lead=100 * ms, outcome=40 * ms, gap=10 * ms)

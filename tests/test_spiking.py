@@ -638,6 +638,7 @@ def test_without_a_compiler_lives_run_in_runtime_mode(monkeypatch):
     monkeypatch.setattr(spiking, "compiler", lambda: None)
     slow = model(SPEC, TASK)
     assert not slow.compiled
+    assert spiking.compile_network(pytest.fail, []) is None
     assert change(slow.live(a_life(RARE)))["h1_to_y"] > 0
     with pytest.raises(CompilationError, match=re.escape(NO_COMPILER)):
         model(SPEC, TASK, compiled=True)
