@@ -166,6 +166,9 @@ def is_complete(out: Path, *, schema: str, config: Any) -> bool:
     return True
 
 
+Rows = Mapping[str, recording.Variable] | Callable[[str], Mapping[str, recording.Variable]]
+
+
 class Store:
     """Finished runs of an experiment whose recording is no `Experiment`, each in a file of its own until all are there.
 
@@ -177,9 +180,7 @@ class Store:
         What each was, by name: attributes of its group.
     """
 
-    def __init__(
-        self, out: Path, *, schema: str, rows: Mapping[str, recording.Variable], config: Any, sources: Sequence[Path]
-    ) -> None:
+    def __init__(self, out: Path, *, schema: str, rows: Rows, config: Any, sources: Sequence[Path]) -> None:
         """Begin, or go on with what is there.
 
         Parameters
@@ -188,8 +189,8 @@ class Store:
             The HDF5 file.
         schema : str
             Its name.
-        rows : mapping of str to Variable
-            What is measured in a run.
+        rows : mapping of str to Variable, or callable
+            What is measured in a run; a function of its name if that is not the same for all.
         config : dataclass
             With `seeds`.
         sources : sequence of Path
@@ -200,7 +201,8 @@ class Store:
         RecordingError
             The folder for the files cannot be made.
         """
-        self.out, self.schema, self.rows, self.config = out, schema, rows, config
+        self.out, self.schema, self.config = out, schema, config
+        self.rows: Callable[[str], Mapping[str, recording.Variable]] = rows if callable(rows) else lambda _: rows
         self.script = sources[0].read_text(encoding="utf-8")
         self.identity = json.dumps([asdict(config), *(path.read_text(encoding="utf-8") for path in sources)])
         self.folder = out.with_name(f"{out.name}.parts")
@@ -216,7 +218,7 @@ class Store:
                     if file.attrs.get("identity") == self.identity:
                         name, group = path.name.removesuffix(".h5"), file["run"]
                         attributes = dict(group.attrs)
-                        self.runs[name] = recording.read_labelled(group, rows)
+                        self.runs[name] = recording.read_labelled(group, self.rows(name))
                         self.attributes[name] = attributes
             except (OSError, KeyError):
                 continue  # damaged: it is lived again
@@ -236,15 +238,15 @@ class Store:
 
         def fill(file: h5py.File) -> None:
             file.attrs["identity"] = self.identity
-            self._write(file.create_group("run"), values, attributes or {})
+            self._write(file.create_group("run"), name, values, attributes or {})
 
         recording.write_hdf5(self.folder / f"{name}.h5", fill, schema=self.schema)
         self.attributes[name] = dict(attributes or {})
         self.runs[name] = dict(values)
 
-    def _write(self, group: h5py.Group, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+    def _write(self, group: h5py.Group, name: str, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         group.attrs.update(attributes)
-        recording.write_labelled(group, self.rows, values)
+        recording.write_labelled(group, self.rows(name), values)
 
     def finish(self, title: str, fill: Callable[[h5py.File], None]) -> None:
         """Make one file of all runs and of what `fill` writes beside them, and remove their own."""
@@ -254,7 +256,7 @@ class Store:
             file.attrs["seed"] = self.config.seeds[0]
             runs = file.create_group("runs")
             for name, values in self.runs.items():
-                self._write(runs.create_group(name), values, self.attributes[name])
+                self._write(runs.create_group(name), name, values, self.attributes[name])
             fill(file)
 
         recording.write_hdf5(self.out, write, schema=self.schema)

@@ -20,11 +20,10 @@ Output
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -499,66 +498,28 @@ def summarise(config: Config, way: str, runs: Mapping[str, Mapping[str, Any]]) -
     )
 
 
-class Store:
-    """Finished runs, each in a file of its own until all are there."""
+def opened(out: Path, config: Config) -> script.Store:
+    """Begin, or go on with the runs that are there."""
+    table = {condition.name: run_rows(condition) for condition in conditions(config)}
+    return script.Store(out, schema=SCHEMA, rows=lambda name: table[name], config=config, sources=[Path(__file__)])
 
-    def __init__(self, out: Path, config: Config) -> None:
-        self.out, self.config = out, config
-        self.folder = out.with_name(f"{out.name}.parts")
-        # Another version of the script may mean another experiment by the same settings.
-        self.text = Path(__file__).read_text(encoding="utf-8")
-        self.identity = json.dumps([asdict(config), self.text])
-        self.runs: dict[str, Mapping[str, Any]] = {}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise recording.RecordingError(f"{self.folder} cannot be made ({error}): give another --out.") from error
-        for condition in conditions(config):
-            try:
-                with h5py.File(self.part(condition)) as file:
-                    if file.attrs.get("identity") == self.identity:
-                        self.runs[condition.name] = recording.read_labelled(file["run"], run_rows(condition))
-            except (OSError, KeyError):
-                continue  # not there, or damaged: it is lived
 
-    def part(self, condition: Condition) -> Path:
-        """Return the file of a run."""
-        return self.folder / f"{condition.name}.h5"
+def keep(store: script.Store, condition: Condition, values: Mapping[str, Any]) -> None:
+    """Keep a finished run."""
+    what = {"rule": condition.screening.name, "way": condition.way, "seed": condition.seed}
+    store.add(condition.name, values, what)
 
-    def add(self, condition: Condition, values: Mapping[str, Any]) -> None:
-        """Keep a finished run; from here on it survives a kill."""
 
-        def fill(file: h5py.File) -> None:
-            file.attrs["identity"] = self.identity
-            recording.write_labelled(file.create_group("run"), run_rows(condition), values)
+def finish(store: script.Store, config: Config, circuit: str) -> None:
+    """Make one file of all runs."""
 
-        recording.write_hdf5(self.part(condition), fill, schema=SCHEMA)
-        self.runs[condition.name] = values
+    def fill(file: h5py.File) -> None:
+        file.attrs["circuit"] = circuit
+        for way in (PRESENT, HELD, HOLDING):
+            table = HOLDING_SUMMARY if way == HOLDING else rows(way, summary=True)
+            recording.write_labelled(file.create_group(f"summary/{way}"), table, summarise(config, way, store.runs))
 
-    def finish(self, circuit: str) -> None:
-        """Make one file of all runs, and remove their own."""
-        everything = conditions(self.config)
-
-        def fill(file: h5py.File) -> None:
-            title = "Reach within a single event against how long it is there"
-            recording.write_provenance(file, title=title, config=asdict(self.config), script=self.text)
-            file.attrs["seed"], file.attrs["circuit"] = self.config.seeds[0], circuit
-            for way in (PRESENT, HELD, HOLDING):
-                table = HOLDING_SUMMARY if way == HOLDING else rows(way, summary=True)
-                values = summarise(self.config, way, self.runs)
-                recording.write_labelled(file.create_group(f"summary/{way}"), table, values)
-            runs = file.create_group("runs")
-            for condition in everything:
-                group = runs.create_group(condition.name)
-                group.attrs["rule"], group.attrs["way"] = condition.screening.name, condition.way
-                group.attrs["seed"] = condition.seed
-                recording.write_labelled(group, run_rows(condition), self.runs[condition.name])
-
-        recording.write_hdf5(self.out, fill, schema=SCHEMA)
-        for condition in everything:
-            self.part(condition).unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
+    store.finish("Reach within a single event against how long it is there", fill)
 
 
 def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
@@ -580,7 +541,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     if script.is_complete(out, schema=SCHEMA, config=config):
         return out
     script.ready_machine()
-    store, bench = Store(out, config), Bench(config)
+    store, bench = opened(out, config), Bench(config)
     missing = [c for c in conditions(config) if c.name not in store.runs]
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
         row = bar.add_task("pretraining, compiling", total=1)
@@ -589,12 +550,12 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         row = bar.add_task("lives", total=len(missing))
         sweep.run_all(
             missing,
-            lambda c: store.add(c, bench.run(c)),
+            lambda c: keep(store, c, bench.run(c)),
             executor,
             done=lambda _: bar.advance(row),
             stop=spiking.end_lives,
         )
-    store.finish(bench.circuit.to_json())
+    finish(store, config, bench.circuit.to_json())
     return out
 
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bioplastic import recording, spiking
+from bioplastic import spiking
 from bioplastic.circuit import Weights
 from bioplastic.events import Kind
 
@@ -232,14 +232,14 @@ def made_up(script, config, condition) -> dict:
 def test_recording_goes_on_and_back(script, small, tmp_path):
     out = tmp_path / "run.h5"
     everything = script.conditions(small)
-    half = script.Store(out, small)
+    half = script.opened(out, small)
     for condition in everything[::2]:
-        half.add(condition, made_up(script, small, condition))
-    again = script.Store(out, small)
+        script.keep(half, condition, made_up(script, small, condition))
+    again = script.opened(out, small)
     assert sorted(again.runs) == sorted(c.name for c in everything[::2])
     for condition in everything[1::2]:
-        again.add(condition, made_up(script, small, condition))
-    again.finish(script.Bench(small).circuit.to_json())
+        script.keep(again, condition, made_up(script, small, condition))
+    script.finish(again, small, script.Bench(small).circuit.to_json())
     assert not again.folder.exists()
     with h5py.File(out) as file:
         assert file.attrs["complete"] == 1
@@ -257,20 +257,3 @@ def test_recording_goes_on_and_back(script, small, tmp_path):
     assert "as long, error relay: +0.00 [+0.00, +0.00] hops changed at all, +0.00 [+0.00, +0.00] beyond sham" in said
     assert "surprising events are held: any from 1 on, 95 % of them from 1 on" in said
     assert "expected events are held: any never, 95 % of them never" in said
-
-
-def test_part_that_is_damaged_or_of_other_settings_is_lived_again(script, small, tmp_path):
-    out = tmp_path / "run.h5"
-    one, other = script.conditions(small)[:2]
-    store = script.Store(out, small)
-    for condition in (one, other):
-        store.add(condition, made_up(script, small, condition))
-    store.part(one).write_bytes(b"no HDF5")
-    assert list(script.Store(out, small).runs) == [other.name]
-    assert not script.Store(out, script.replace(small, eta=0.5)).runs
-
-
-def test_folder_that_cannot_be_made(script, small, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(recording.RecordingError, match=r"cannot be made .* give another --out"):
-        script.Store(tmp_path / "file" / "run.h5", small)
