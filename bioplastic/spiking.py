@@ -1190,8 +1190,8 @@ class Program:
 def run_binary(directory: Path, values: Mapping[tuple[str, str], Any]) -> dict[str, np.ndarray]:
     """Run a network that `compile_network` compiled, from values of its own; several may run at once.
 
-    Brian2's own random numbers differ from run to run; where a run must come out the same again, let the network carry the
-    state of its random numbers in a variable, as do the mossy fibres of models/ca3.py.
+    Brian2's own random numbers differ from run to run; where a run must come out the same again, let the network carry
+    the state of its random numbers in a variable, as do the mossy fibres of models/ca3.py.
 
     Parameters
     ----------
