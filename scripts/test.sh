@@ -22,5 +22,5 @@ python -m ruff format --check .
 find bioplastic -name '*.py' -exec python -m numpydoc lint {} +
 python -m mypy
 for tier in $tiers; do
-    if [ "$tier" = fast ]; then python -m pytest -n 2; else python -m pytest -m slow; fi
+    if [ "$tier" = fast ]; then python -m pytest -n 2; else python -m pytest -n 2 -m slow; fi
 done
