@@ -372,6 +372,13 @@ def test_error_spikes_are_counted_by_event_and_hop():
         spike_time=none,
         spike_cell=none,
         onset=np.array([0.0, 0.3]),
+        memory=None,
+        reactivation_time=none,
+        reactivated=none,
+        written_time=none,
+        written=none,
+        index_time=none,
+        index_cell=none,
         run_time=0.0,
     )
     np.testing.assert_array_equal(lived.error_spikes(CHAIN), [[2, 1, 0, 0], [0, 1, 0, 1]])
