@@ -58,6 +58,8 @@ OTHER_PHASES = 1_000_000
 """What is added to the seed of the spike phases of the second sham life."""
 UNHELD = 1e-3
 """Importance at which nothing is held in attention."""
+FARTHEST = 7
+"""Hop at which the axes of the figure end."""
 TOLERANCE = 1
 """Hops by which replay may fall short of real repetitions."""
 
@@ -125,11 +127,12 @@ QUICK = Config(
     buffer=4,
 )
 
-REPLAY, OFF, REAL = "replay", "no replay", "real repetitions"
+REPLAY, OFF = "replay", "no replay"
+REAL, AFTER = "real, never held", "real, after the same day"
 UNIFORM, PRIORITISED = "buffer, uniform", "buffer, prioritised"
 SHUFFLED, ALONE, DELETED = "shuffled outcomes", "stimulus alone", "memory deleted"
 FREQUENCY, WRITING = "frequency", "writing"
-CONTROLS = (OFF, REPLAY, REAL, UNIFORM, PRIORITISED, SHUFFLED, ALONE, DELETED)
+CONTROLS = (OFF, REPLAY, AFTER, REAL, UNIFORM, PRIORITISED, SHUFFLED, ALONE, DELETED)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class Condition:
 
     @property
     def day_salience(self) -> float:
-        """Importance of the event by day; where it really comes back, it is not held even once."""
+        """Importance of the event by day."""
         return UNHELD if self.arm == REAL else self.salience
 
     @property
@@ -172,8 +175,8 @@ ROWS = {
     "error_background": Variable(("end",), "1", "the same for held-out digits 0 to 8"),
     "accuracy_rare": Variable(("end",), "1", "accuracy on held-out 9s, in the rate network"),
     "accuracy_background": Variable(("end",), "1", "accuracy on held-out digits 0 to 8, in the rate network"),
-    "caused": Variable(("synapse",), "1", "weights at the end less those of the sham run", "float32"),
-    "noise": Variable(("synapse",), "1", "difference of the weights of the two sham runs at the end", "float32"),
+    "caused": Variable(("synapse",), "1", "change of the weights in the night less that in the sham run", "float32"),
+    "noise": Variable(("synapse",), "1", "change of the weights in the night, second sham run less first", "float32"),
     "written": Variable((), "1", "whether the single event was written to memory", "int8", ("no", "yes")),
     "error_spikes_day": Variable(("hop",), "1", "error spikes of the single event and the pause after it"),
     "reactivation_time": Variable(("reactivation",), "s", "since the beginning of the night"),
@@ -369,7 +372,7 @@ class Bench:
         replaying = Replay()
         if condition.arm in (UNIFORM, PRIORITISED):
             schedule, looks = self.buffered(condition)
-        elif condition.arm == REAL:
+        elif condition.arm in (REAL, AFTER):
             schedule, looks = self.repetitions(plays, times)
         elif condition.arm != OFF:
             memories = self.memories(condition)
@@ -398,8 +401,11 @@ class Bench:
         measured = self.changes(condition.seed, *weights) | {"n_rare": counts[0], "n_all": counts[1]}
         measured |= self.output(condition.seed, [days[0].weights, nights[0].weights])
         if condition.role == "result" and condition.salience == self.config.saliences[-1]:
-            ends = [spiking.flat(self.circuit, night.weights.forward) for night in nights]
-            measured |= {"caused": ends[0] - ends[1], "noise": ends[2] - ends[1]}
+            changed = [
+                spiking.flat(self.circuit, night.weights.forward) - spiking.flat(self.circuit, day.weights.forward)
+                for day, night in zip(days, nights, strict=True)
+            ]
+            measured |= {"caused": changed[0] - changed[1], "noise": changed[2] - changed[1]}
         k = self.rare_memory(condition)
         remembered = days[0].memory
         assert remembered is not None
@@ -594,7 +600,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             if condition.role == "sweep":
                 n = max(1, round(config.night * config.replay_rate / 2))
                 return (np.arange(n) + 0.5) * config.night / n
-            if condition.arm != REAL:
+            if condition.arm not in (REAL, AFTER):
                 return np.empty(0)
             replayed = store.runs[replace(condition, arm=REPLAY).name]
             return replayed["reactivation_time"][replayed["reactivated"] == replayed["rare_memory"]]
@@ -636,7 +642,7 @@ SUMMARY = {
     "reach": Variable(("arm", "seed"), "1", "last hop that the change reaches, at the highest salience (-1: none)"),
     "reach_night": Variable(("arm", "seed"), "1", "last hop that the change since the day ended reaches (-1: none)"),
     "reach_along": Variable(
-        ("arm", "seed"), "1", "last hop that the change along that of real repetitions reaches (-1: none)"
+        ("arm", "seed"), "1", "last hop reached in the night by change that goes where that of real repetitions goes"
     ),
     "reach_salience": Variable(("salience", "seed"), "1", "last hop reached after a night of replay"),
     "reach_day": Variable(("salience", "seed"), "1", "last hop reached at the end of the day"),
@@ -646,6 +652,7 @@ SUMMARY = {
     "reach_rate_day": Variable(("rate", "seed"), "1", "the same at the end of the day"),
     "n_rare": Variable(("arm", "seed"), "1", "replays, or real repetitions, of the single event"),
     "replays_per_event": Variable(("seed", "hop"), "1", "replays that change the weights as one real repetition does"),
+    "change_ratio": Variable(("seed", "hop"), "1", "change in a night of replays by that in one of real repetitions"),
     "event_error": Variable(("arm", "seed"), "1", "squared error for the single event after the night, less before it"),
     "rare_error": Variable(("arm", "seed"), "1", "the same for held-out 9s"),
     "background_error": Variable(("arm", "seed"), "1", "the same for held-out digits 0 to 8"),
@@ -692,10 +699,10 @@ class Result:
         return [self.runs[Condition(REPLAY, self.top, s, self.eta, replay_rate=rate).name] for s in self.config.seeds]
 
     def reached_along(self, arm: str) -> np.ndarray:
-        """Return the same for the part of the change that goes where real repetitions go, shape (n_seeds,)."""
+        """Return how far that part of the night's change gets that goes where real repetitions go, shape (n_seeds,)."""
         circuit = chain.circuit()
         projected, noise = [], []
-        for run, real in zip(self.of(arm), self.of(REAL), strict=True):
+        for run, real in zip(self.of(arm), self.of(AFTER), strict=True):
             parts = [
                 spiking.unflat(circuit, np.asarray(row, float)) for row in (run["caused"], run["noise"], real["caused"])
             ]
@@ -713,7 +720,7 @@ class Result:
         one of them does not get beyond the difference of two sham runs.
         """
         rows = []
-        for replayed, real in zip(self.of(REPLAY), self.of(REAL), strict=True):
+        for replayed, real in zip(self.of(REPLAY), self.of(AFTER), strict=True):
             row = []
             for hop in range(len(real["hop"])):
                 curves = [np.maximum.accumulate(run["change_night"][:, hop]) for run in (replayed, real)]
@@ -761,6 +768,15 @@ class Result:
             "reach_rate_day": np.array([self.reached(self.of(REPLAY, eta=e), 0) for e in config.rates]),
             "n_rare": np.array([[run["n_rare"][-1] for run in self.of(arm)] for arm in CONTROLS], float),
             "replays_per_event": self.replays_per_event(),
+            "change_ratio": np.array(
+                [
+                    np.divide(a[-1], b[-1], out=np.full_like(a[-1], np.nan), where=b[-1] > floor[-1])
+                    for a, b, floor in (
+                        (one["change_night"], other["change_night"], other["change_night_floor"])
+                        for one, other in zip(self.of(REPLAY), self.of(AFTER), strict=True)
+                    )
+                ]
+            ),
             **{
                 name: np.array([self.gained(arm, measure) for arm in CONTROLS])
                 for name, measure in zip(names, measures, strict=True)
@@ -811,21 +827,33 @@ def read(path: Path, config: Config) -> Done:
 def verdicts(done: Done) -> list[str]:
     """Say what must hold and whether it does, as measured."""
     kinds = (
-        ("reach", "any change"),
-        ("reach_night", "change in the night"),
-        ("reach_along", "change the way of real repetitions"),
+        ("reach", "all change", REAL, (REPLAY, OFF)),
+        ("reach_night", "change in the night", AFTER, (REPLAY, OFF, SHUFFLED, ALONE, DELETED)),
+        (
+            "reach_along",
+            "change in the night, the way of real repetitions",
+            AFTER,
+            (REPLAY, OFF, SHUFFLED, ALONE, DELETED),
+        ),
     )
     lines = []
-    for arm, should in ((REPLAY, True), (OFF, False), (SHUFFLED, False), (ALONE, False), (DELETED, False)):
-        for name, what in kinds:
-            real = done.arm(name, REAL)
-            short = estimate(real - done.arm(name, arm))
+    for name, what, real, arms in kinds:
+        for arm in arms:
+            short = estimate(done.arm(name, real) - done.arm(name, arm))
+            should = arm == REPLAY
             holds = short.mean <= TOLERANCE if should else short.mean > TOLERANCE
             wanted = "should" if should else "should not"
             lines.append(
-                f"{arm}, {what}: {short} hops short of real repetitions ({real.mean():.1f}); {wanted} be within "
+                f"{arm}, {what}: {short} hops short of {real} ({done.arm(name, real).mean():.1f}); {wanted} be within "
                 f"{TOLERANCE}: {'holds' if holds else 'DOES NOT HOLD'}."
             )
+    for arm, sign in ((REPLAY, -1), (AFTER, -1), (SHUFFLED, 1)):
+        changed = estimate(done.arm("event_error", arm))
+        holds = changed.high < 0 if sign < 0 else changed.low >= 0
+        lines.append(
+            f"{arm}: the event's own error changes by {changed} in the night; should "
+            f"{'fall' if sign < 0 else 'not fall'}: {'holds' if holds else 'DOES NOT HOLD'}."
+        )
     low = done.summary["share_written"][0]
     salience = done.config.saliences[0]
     trials = done.config.n_trials * len(done.config.seeds)
@@ -875,8 +903,8 @@ def tables(done: Done) -> list[Table]:
     by_arm = Table(
         title=f"A single event of salience {done.config.saliences[-1]:g}: mean over {n} seeds [95 % interval]"
     )
-    heads = ("night", "hops", "in the night", "way of real", "times", "error: 9s", "0 to 8", "accuracy 0 to 8")
-    names = ("reach", "reach_night", "reach_along", "n_rare", "rare_error", "background_error", "background_accuracy")
+    heads = ("night", "hops", "in the night", "way of real", "times", "error: event", "9s", "0 to 8")
+    names = ("reach", "reach_night", "reach_along", "n_rare", "event_error", "rare_error", "background_error")
     for head in heads:
         by_arm.add_column(head, justify="left" if head == "night" else "right")
     for arm in CONTROLS:
@@ -893,10 +921,13 @@ def tables(done: Done) -> list[Table]:
     for k, rate in enumerate(summary["rate"]):
         cells = (str(estimate(summary[name][k])) for name in ("reach_rate_day", "reach_rate", "reach_rate_real"))
         by_rate.add_row(f"{rate:g}", f"{done.sweep['error'][k]:.3f}", *cells)
-    by_hop = Table(title="Replays that equal one real event, by hop")
+    by_hop = Table(
+        title="By hop: replays that equal one real event; change in a night of replays by that in one of real events"
+    )
     for hop in summary["hop"]:
         by_hop.add_column(str(hop), justify="right")
-    by_hop.add_row(*(str(estimate(row)) if np.isfinite(row).any() else "-" for row in summary["replays_per_event"].T))
+    for name in ("replays_per_event", "change_ratio"):
+        by_hop.add_row(*(str(estimate(row)) if np.isfinite(row).any() else "-" for row in summary[name].T))
     ripples = Table(title="Ripples")
     for head in ("measure", "here", "animals", "source (DOI)"):
         ripples.add_column(head)
@@ -905,12 +936,23 @@ def tables(done: Done) -> list[Table]:
     return [by_arm, by_salience, by_rate, by_hop, ripples]
 
 
-def _curve(axes: Axes, x: np.ndarray, values: np.ndarray, style: plots.Style, label: str) -> None:
+def _curve(
+    axes: Axes,
+    x: np.ndarray,
+    values: np.ndarray,
+    style: plots.Style,
+    label: str,
+    *,
+    size: float = 4,
+    fill: str = "full",
+) -> None:
     """Draw the mean over the last axis, the seeds, with its interval."""
     low, high = reach.interval(values)
     mean = np.nanmean(values, axis=-1)
     axes.fill_between(x, low, high, color=style.color, alpha=0.2, linewidth=0)
-    axes.plot(x, mean, color=style.color, marker=style.marker, linestyle=style.line, label=label)
+    axes.plot(
+        x, mean, color=style.color, marker=style.marker, linestyle=style.line, label=label, ms=size, fillstyle=fill
+    )
 
 
 def figure(done: Done) -> Figure:
@@ -928,8 +970,9 @@ def figure(done: Done) -> Figure:
         c.set(xlabel="hop upstream", ylabel="replays per real event", ylim=(0, None))
         c.xaxis.set_major_locator(MaxNLocator(integer=True))
         _arms_panel(d, done, "reach_night", "last hop reached in the night")
-        _arms_panel(e, done, "background_error", "change of error on 0 to 8")
-        _arms_panel(f, done, "rare_error", "change of error on held-out 9s")
+        _arms_panel(e, done, "rare_error", "change of error on 9s")
+        _arms_panel(f, done, "background_error", "change of error on 0 to 8")
+        d.set_yticks(range(len(CONTROLS)), CONTROLS)
         for axes, name in zip((a, b, c, d, e, f), "abcdef", strict=True):
             plots.letter(axes, name)
         n = len(config.seeds)
@@ -955,10 +998,10 @@ def _salience_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> Non
     """Draw the hop reached by salience."""
     x = np.array(done.config.saliences)
     rows = (("reach_day", "end of day"), ("reach_salience", "after replay"))
-    for (name, label), look in zip(rows, looks, strict=True):
-        _curve(axes, x, done.summary[name], look, label)
+    for (name, label), look, size in zip(rows, looks, (8, 4), strict=True):  # one lies on the other
+        _curve(axes, x, done.summary[name], look, label, size=size, fill="none" if size > 4 else "full")
     _log_axis(axes, x)
-    axes.set(xlabel="salience of the single event", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
+    axes.set(xlabel="salience of the single event", ylabel="last hop reached", ylim=(-1.3, FARTHEST))
     axes.legend(loc="upper left")
 
 
@@ -971,9 +1014,9 @@ def _frequency_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> No
     share = summary["replay_fraction"].mean(1)
     _curve(axes, share, summary["reach_replay_rate"], replayed, "replays")
     at_rate = share[list(summary["replay_rate"]).index(done.config.replay_rate)]
-    _curve(axes, np.array([at_rate]), done.arm("reach_night", REAL)[None], real, "real, at the same moments")
+    _curve(axes, np.array([at_rate]), done.arm("reach_night", AFTER)[None], real, "real, at the same moments")
     _log_axis(axes, np.array([0.01, 0.03, 0.1, 0.3, 1]))
-    axes.set(xlabel="share of all event time", ylabel="last hop reached", ylim=(-1.3, chain.N_HOPS))
+    axes.set(xlabel="share of all event time", ylabel="last hop reached", ylim=(-1.3, FARTHEST))
     axes.legend(loc="upper left")
 
 
@@ -986,10 +1029,10 @@ def _arms_panel(axes: Axes, done: Done, name: str, label: str) -> None:
         axes.errorbar(
             values.mean(), k, xerr=[[values.mean() - low], [high - values.mean()]], fmt="o", color="0.1", ms=4
         )
-    axes.set_yticks(range(len(CONTROLS)), CONTROLS)
+    axes.set_yticks(range(len(CONTROLS)), [""] * len(CONTROLS))
     axes.invert_yaxis()
     if name == "reach_night":
-        axes.set_xlim(-1.3, chain.N_HOPS)
+        axes.set_xlim(-1.3, FARTHEST)
     else:
         axes.axvline(0, color="0.6", linewidth=0.6)
     axes.set_xlabel(label)

@@ -145,7 +145,7 @@ def test_replays_that_equal_a_real_event_by_hand(script, config):
     real = one_run([[0, 0, 0], [1, 1, 0], [2, 2, 0.05]], floor, n_rare=(0, 1, 2))
     replayed = one_run([[0, 0, 0], [1, 2, 0], [1.5, 4, 0.05]], floor, n_rare=(0, 4, 8))
     # Hop 0: both get to 1.5, after 8 replays and after 1.5 events. Hop 1: both to 2, after 4 and 2. Hop 2: noise.
-    found = results(script, config, {script.REPLAY: replayed, script.REAL: real}).replays_per_event()
+    found = results(script, config, {script.REPLAY: replayed, script.AFTER: real}).replays_per_event()
     np.testing.assert_allclose(found, [[8 / 1.5, 2, np.nan]] * 2)
 
 
@@ -168,11 +168,11 @@ def test_only_change_in_the_direction_of_real_repetitions_counts_along_it(script
     noise = np.full(real.shape, 1e-3)
     looks = [[0] * 12] * 3
     runs = {
-        script.REAL: one_run(looks, looks, caused=real, noise=noise),
+        script.AFTER: one_run(looks, looks, caused=real, noise=noise),
         script.SHUFFLED: one_run(looks, looks, caused=spiking.flat(circuit, other), noise=noise),
     }
     result = results(script, config, runs)
-    assert result.reached_along(script.REAL).tolist() == [1, 1]
+    assert result.reached_along(script.AFTER).tolist() == [1, 1]
     assert result.reached_along(script.SHUFFLED).tolist() == [0, 0]
 
 
@@ -182,13 +182,17 @@ def test_a_verdict_turns_with_its_data(script, config):
 
     def said(replayed, shuffled, written):
         reach = np.array(
-            [{script.REAL: far, script.REPLAY: replayed, script.SHUFFLED: shuffled}.get(arm, near) for arm in arms]
+            [
+                {script.REAL: far, script.AFTER: far, script.REPLAY: replayed, script.SHUFFLED: shuffled}.get(arm, near)
+                for arm in arms
+            ]
         )
         summary = {
             "arm": arms,
             "reach": reach,
             "reach_night": reach,
             "reach_along": reach,
+            "event_error": 5 - reach,
             "share_written": np.array([written, [1.0, 1.0]]),
             "event_fraction": np.array([0.1, 0.01]),
             "reach_frequency": np.array([[5, 5], [1, 1.0]]),
@@ -201,8 +205,9 @@ def test_a_verdict_turns_with_its_data(script, config):
     good, bad = said(far - 1, near, np.zeros(2)), said(near, far, np.array([0.2, 0.1]))
     assert all("DOES NOT HOLD" not in line for line in good)
     assert [line.split(",")[0] for line in bad if "DOES NOT HOLD" in line] == [
-        *["replay"] * 3,
-        *["shuffled outcomes"] * 3,
+        *("replay", "replay", "shuffled outcomes", "replay", "shuffled outcomes"),
+        "replay: the event's own error changes by 3 [3",
+        "shuffled outcomes: the event's own error changes by -3 [-3",
         "Salience 0.1 is not written in 85.0 % of 80 events; should be 95 % or more: DOES NOT HOLD.",
     ]
     assert ": 1 [1, 1] hops off the curve" in good[-1]
