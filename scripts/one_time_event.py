@@ -877,7 +877,7 @@ def verdicts(done: Done) -> list[str]:
 
 
 LITERATURE = (
-    ("reactivations per second of rest", "0.1 to 0.5", "10.1002/hipo.22488"),
+    ("reactivations per second of rest", "0.11, degu at rest", "10.1038/s41598-022-11153-4"),
     ("ripple length (ms)", "50 to 120", "10.1016/j.neuron.2009.07.027"),
     ("share of the single event in reactivations", "rises with salience", "10.1126/science.adk8261"),
     ("its tag's share of all tags", "", ""),
@@ -974,6 +974,8 @@ def figure(done: Done) -> Figure:
         _arms_panel(e, done, "rare_error", "change of error on 9s")
         _arms_panel(f, done, "background_error", "change of error on 0 to 8")
         d.set_yticks(range(len(CONTROLS)), CONTROLS)
+        along = [done.arm("reach_along", arm).mean() for arm in CONTROLS]
+        d.plot(along, range(len(CONTROLS)), "D", color="0.1", ms=7, fillstyle="none", linestyle="none")
         for axes, name in zip((a, b, c, d, e, f), "abcdef", strict=True):
             plots.letter(axes, name)
         n = len(config.seeds)
@@ -983,7 +985,8 @@ def figure(done: Done) -> Figure:
             f"other digits, then a night of {config.night:g} s with {config.replay_rate:g} reactivations per second of "
             f"whatever was written; b to f at salience {config.saliences[-1]:g}; learning rate {done.eta:g}. Reach: "
             "last hop up to which the weights differ from the sham run's by more than two sham runs do (-1: none). "
-            "Real repetitions come at the moments of the replays.",
+            "Real repetitions come at the moments of the replays. Open diamonds in d: counting only the part of the "
+            "change that goes the way of real repetitions after the same day.",
         )
     return page
 
