@@ -45,6 +45,7 @@ def test_there_are_scripts() -> None:
     assert list((ROOT / "scripts").glob("*.py")), "no script was found, so that nothing below is tested"
 
 
+@pytest.mark.slow  # the README's commands are asked for their help in the fast tier
 @every_script
 def test_help(script: Path, tmp_path: Path) -> None:
     text = run(script, "--help", cwd=tmp_path, timeout=120)
