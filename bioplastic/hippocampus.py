@@ -34,13 +34,14 @@ from brian2 import Clock, Hz, NeuronGroup, Subgroup, Synapses, ms, second
 from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.cells import JUMP, CellParameters
+from bioplastic.chance import MODULUS, draw, uniform
 from bioplastic.circuit import CircuitError
 from bioplastic.relays import declare_relay
 from bioplastic.units import UnitError, quantity
 
 CONTROL_STEP = 5 * ms
-"""Time step of salience cell, gates, ripples and index: one spike of a ripple. Attention cells have that of the cells.
-It halves what the hippocampus costs."""
+"""Time step of salience cell, gates, ripples and index, to save time: from one spike of a ripple to the next. Attention
+cells have that of the cells."""
 CONTROL_RATE = 100 * Hz
 """At which the salience cell and the gates fire while they are on."""
 BURST_RATE = 200 * Hz
@@ -67,13 +68,6 @@ SILENT = 0.05
 """Level below which an attention cell says nothing of a cue: it has not been shown, which is not the same as 0."""
 MARGIN = 100 * ms
 """Silence after a reactivation before the next can begin."""
-
-LARGEST_DIE = 2147483647
-"""Random numbers are those of Park and Miller (1988), doi:10.1145/63039.63042, one sequence per cell, begun from the
-seed of a life: a compiled program that drew its own would draw others each time it runs."""
-DRAW = f"die{{end}} = (16807*die{{end}}) % {LARGEST_DIE}"
-DRAWN = f"(die{{end}}/{LARGEST_DIE})"
-"""Uniform between 0 and 1, both excluded."""
 
 NEVER = 1e9 * second
 """Interval between reactivations where there are none; compiled programs cannot be given infinity."""
@@ -151,7 +145,7 @@ wait : second                  # rest until the next reactivation
 interval : second              # mean of it; NEVER for no replay
 resting : 1                    # 1 while the network rests, given from outside
 span : second                  # length of a reactivation
-die : 1                        # random number, see DRAW
+die : 1                        # random number, see bioplastic.chance
 dalert/dt = -alert/tau_gate : 1
 """
 _RIPPLES_STEP = f"wait -= dt*resting*int(alert < {OPEN})"
@@ -176,7 +170,7 @@ ripple : second                         # length of its ripple
 onset : second                          # when that comes: as its target in the event
 bursting : 1
 P : 1
-die : 1                                 # random number, see DRAW
+die : 1                                 # random number, see bioplastic.chance
 span : second (shared)                  # length of a reactivation
 head_start : 1 (constant)               # makes the race for a plateau unequal where memories are equally weak
 evidence : 1 (constant)                 # for the memory, of one spike of one cell
@@ -213,8 +207,8 @@ plateau = writes
 fresh = writes
 age = 0*second
 since = writes*span
-{DRAW.format(end="")}
-ripple = shortest_ripple + {DRAWN.format(end="")}*(longest_ripple - shortest_ripple)
+{draw("die")}
+ripple = shortest_ripple + {uniform("die")}*(longest_ripple - shortest_ripple)
 strength = strength + (1 - writes)*restore*(1 - strength)
 tired = tired + (1 - writes)*(1 - tired)
 u = 0
@@ -227,8 +221,8 @@ strength = 1
 tired = 0
 """
 _RACE_FOR_RIPPLE = f"""
-{DRAW.format(end="_post")}
-u_post = 1 + log({DRAWN.format(end="_post")})/(hazard*tag_post*strength_post*(1 - tired_post) + 1e-9)
+{draw("die_post")}
+u_post = 1 + log({uniform("die_post")})/(hazard*tag_post*strength_post*(1 - tired_post) + 1e-9)
 racing_post = race
 """
 _COMPETE = """
@@ -236,8 +230,8 @@ rival_post = clip(rival_post, int(assembly_pre != assembly_post)*won_pre, inf)
 mate_post = clip(mate_post, int(assembly_pre == assembly_post)*won_pre, inf)
 """
 _NEXT_RIPPLE = f"""
-{DRAW.format(end="")}
-wait = span - log({DRAWN.format(end="")})*(interval - span)
+{draw("die")}
+wait = span - log({uniform("die")})*(interval - span)
 """
 _SURPRISE = "S_post += importance_post*{worth}*present_pre*hold_per_error"
 _TELL = f"""
@@ -246,7 +240,7 @@ norm_post += {JUMP.format(tau="tau_elig").replace("rmax", "control_rate")}
 tag_post += plateau_post*(1 - fresh_post)*tag_step*(1 - tag_post)
 """
 _REOPEN = "T_post = int(T_post > 0*second)*T_post + int(T_post <= 0*second)*hold_post"
-_DRIVE = f"recalled_post += {JUMP.format(tau='tau_recalled')}"
+_ADD_UP = f"recalled_post += {JUMP.format(tau='tau_recalled')}"
 _CLAMP = f"""
 gated_post = 1
 opened_post += {JUMP.format(tau="tau_recalled").replace("rmax", "control_rate")}
@@ -617,8 +611,8 @@ def start_values(
         ("ripples", "interval"): interval,
         ("ripples", "span"): span,
         ("ripples", "wait"): rng.exponential() * interval,
-        ("ripples", "die"): float(rng.integers(1, LARGEST_DIE)),
-        ("index", "die"): rng.integers(1, LARGEST_DIE, hippocampus.n_index).astype(float),
+        ("ripples", "die"): float(rng.integers(1, MODULUS)),
+        ("index", "die"): rng.integers(1, MODULUS, hippocampus.n_index).astype(float),
         ("index", "onset"): onsets[hippocampus.role] * second,
         ("index", "since"): np.full(hippocampus.n_index, 2) * span,
         ("index", "span"): span,
@@ -724,7 +718,7 @@ def build(
         part, cells, partners = target.population, populations[target.population], attention[edges[k] : edges[k + 1]]
         gate = gates[k : k + 1]
         synapses(f"hears_{part}", cells, partners, _HEAR).connect(j="i")
-        synapses(f"drives_{part}", partners, cells, _DRIVE).connect(j="i")
+        synapses(f"drives_{part}", partners, cells, _ADD_UP).connect(j="i")
         synapses(f"gates_{part}", gate, partners, "gate_post = 1").connect()
         synapses(f"clamps_{part}", gate, cells, _CLAMP).connect()
         cells.run_regularly(_FADE + drive, when="before_groups", name=f"{name}_fade_{part}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -122,6 +122,24 @@ def letter(axes: Axes, name: str) -> None:
 def heading(axes: Axes, text: str) -> None:
     """Write what a panel shows above its upper right corner."""
     axes.text(1, 1, text, transform=axes.transAxes, ha="right", va="bottom", color="0.25")
+
+
+def band(axes: Axes, x: FLOAT, values: FLOAT, *, color: str, **look: Any) -> None:
+    """Draw a mean over seeds with its interval.
+
+    Parameters
+    ----------
+    axes : Axes
+    x : array, shape (n,)
+    values : array, shape (n_seeds, n)
+        NaN where a seed is missing.
+    color : str
+    **look
+        Whatever else `Axes.plot` takes.
+    """
+    low, high = reach.interval(values, axis=0)
+    axes.plot(x, _mean(values, 0), color=color, **look)
+    axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
 
 
 def _not_measured(axes: Axes) -> None:

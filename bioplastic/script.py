@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any
 import h5py
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress
 
-from bioplastic import recording, spiking
+from bioplastic import recording, spiking, sweep
 from bioplastic.events import Schedule, Timing, lay_out
 
 NO_TERMINAL_WIDTH = 110
@@ -265,6 +267,62 @@ class Store:
                 for path in self.folder.glob(pattern):
                     path.unlink()
             self.folder.rmdir()
+
+
+def open_store(out: Path, *, schema: str, rows: Rows, config: Any, sources: Sequence[Path]) -> Store | None:
+    """Begin an experiment whose recording is no `Experiment`, or go on with it.
+
+    Parameters
+    ----------
+    out, schema, rows, config, sources
+        As in `Store`.
+
+    Returns
+    -------
+    Store or None
+        None if the recording is complete, which is said.
+
+    Raises
+    ------
+    RecordingError
+        The file is something else, or its folder cannot be written.
+    """
+    if is_complete(out, schema=schema, config=config):
+        return None
+    ready_machine()
+    return Store(out, schema=schema, rows=rows, config=config, sources=sources)
+
+
+def live_missing(
+    store: Store,
+    conditions: Sequence[Any],
+    work: Callable[[Any], None],
+    *,
+    executor: Executor,
+    bar: Progress,
+    label: str,
+    stop: Callable[[], None] = spiking.end_lives,
+) -> None:
+    """Do the work of the conditions that a store has not yet got.
+
+    Parameters
+    ----------
+    store : Store
+    conditions : sequence
+        Each with a `name`; begun in this order.
+    work : callable
+        Called with one condition; keeps its own result.
+    executor : Executor
+    bar : Progress
+        Gets a row for them.
+    label : str
+        Of the row.
+    stop : callable, optional
+        What makes the work in hand end early.
+    """
+    missing = [c for c in conditions if c.name not in store.runs]
+    row = bar.add_task(label, total=len(conditions), completed=len(conditions) - len(missing))
+    sweep.run_all(missing, work, executor, done=lambda _: bar.advance(row), stop=stop)
 
 
 def say_complete(out: Path) -> None:

@@ -94,9 +94,6 @@ PRECOMPILED = "cmath ctime iostream fstream climits random vector map set algori
 """Headers that each of the model's forty source files includes; parsing them once takes the build from 30 to 12 s."""
 
 
-SOMA = "rate = free_rate + clamp*(target - free_rate)"
-
-
 class ActivityError(RuntimeError):
     """The activity of a population diverged or went silent."""
 
@@ -154,7 +151,7 @@ def cell_group(
     group.run_regularly(
         f"""
         free_rate = {code.soma}
-        {SOMA}
+        rate = free_rate + clamp*(target - free_rate)
         err = predicts*({code.mismatch})
         P += rate*rmax*dt
         E = E*exp(-leak*dt) + err*rmax*dt
@@ -1302,7 +1299,7 @@ def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model
 def _built(spec: ModelSpec) -> Path | None:
     """Return the folder of the compiled model, compiling it first if need be; None where there is no compiler."""
     here = Path(__file__).parent
-    names = ("cells.py", "circuit.py", "events.py", "hippocampus.py", "spiking.py")
+    names = ("cells.py", "chance.py", "circuit.py", "events.py", "hippocampus.py", "spiking.py")
     sources = [*(here / name for name in names), *sorted((here / "rules").glob("*.py"))]
     made_of = [
         *(path.read_text() for path in sources),

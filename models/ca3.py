@@ -66,8 +66,8 @@ doi:10.1371/journal.pcbi.1004490, on what that cannot keep: correlations between
 are fewer cells than inputs, all are connected, and more strongly by what is missing.
 
 Deviations: sizes, as above. A pause between runs: without it the end of the track is followed at once by its start, and
-the two are stored as neighbours. Mossy fibres carry their own random numbers (the minimal standard generator of Park
-and Miller 1988, doi:10.1145/63039.63042), so that one compiled program serves every seed.
+the two are stored as neighbours. Mossy fibres carry their own random numbers, so that one compiled program serves every
+seed.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ from brian2 import Hz, Network, NeuronGroup, SpikeMonitor, Synapses, ms, mV, nS,
 from brian2.units.fundamentalunits import Quantity
 from scipy import sparse
 
+from bioplastic.chance import MODULUS, draw, uniform
 from bioplastic.spiking import Program
 
 E_EXC = 0 * mV
@@ -186,10 +187,10 @@ d{g}/dt = ({x} - {g})/({rise}*ms) : siemens
 d{x}/dt = -{x}/({decay}*ms) : siemens
 """
 MOSSY = """
-u : 1            # state of the generator of Park and Miller, from 1 to 2**31 - 2
+u : 1            # random number, see bioplastic.chance
 due : second     # of the next spike
 """
-NEXT_SPIKE = "u = (16807*u) % 2147483647; due += -log(u/2147483647)/MOSSY_RATE"
+NEXT_SPIKE = f"{draw('u')}; due += -log{uniform('u')}/MOSSY_RATE"
 
 
 # ------------------------------------------------------------------------------------------ running along the track
@@ -422,7 +423,7 @@ def start(weights: Weights, seed: int, *, b: float = PC.b) -> dict[tuple[str, st
     names = ("pc_pc", "pc_pvbc", "pvbc_pc", "pvbc_pvbc")
     return {(name, "weight"): 1e-9 * getattr(weights, name).ravel() for name in names} | {
         ("mossy_pc", "weight"): np.array(1e-9 * weights.mossy),
-        ("mossy", "u"): rng.integers(1, 2**31 - 1, n_pc).astype(float),
+        ("mossy", "u"): rng.integers(1, MODULUS, n_pc).astype(float),
         ("mossy", "due"): rng.exponential(1 / float(MOSSY_RATE), n_pc),
         ("pc", "b"): np.array(1e-12 * b),
         ("pvbc", "b"): np.array(1e-12 * PVBC.b),

@@ -498,10 +498,11 @@ def summarise(config: Config, way: str, runs: Mapping[str, Mapping[str, Any]]) -
     )
 
 
-def opened(out: Path, config: Config) -> script.Store:
-    """Begin, or go on with the runs that are there."""
+def opened(out: Path, config: Config) -> script.Store | None:
+    """Begin, or go on with the runs that are there; None if all are."""
     table = {condition.name: run_rows(condition) for condition in conditions(config)}
-    return script.Store(out, schema=SCHEMA, rows=lambda name: table[name], config=config, sources=[Path(__file__)])
+    sources = [Path(__file__), Path(str(chain.__file__))]
+    return script.open_store(out, schema=SCHEMA, rows=lambda name: table[name], config=config, sources=sources)
 
 
 def keep(store: script.Store, condition: Condition, values: Mapping[str, Any]) -> None:
@@ -538,23 +539,19 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figure lies beside it.
     """
-    if script.is_complete(out, schema=SCHEMA, config=config):
+    store = opened(out, config)
+    if store is None:
         return out
-    script.ready_machine()
-    store, bench = opened(out, config), Bench(config)
-    missing = [c for c in conditions(config) if c.name not in store.runs]
+    bench = Bench(config)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
         row = bar.add_task("pretraining, compiling", total=1)
         bench.prepare()
         bar.advance(row)
-        row = bar.add_task("lives", total=len(missing))
-        sweep.run_all(
-            missing,
-            lambda c: keep(store, c, bench.run(c)),
-            executor,
-            done=lambda _: bar.advance(row),
-            stop=spiking.end_lives,
-        )
+
+        def work(condition: Condition) -> None:
+            keep(store, condition, bench.run(condition))
+
+        script.live_missing(store, conditions(config), work, executor=executor, bar=bar, label="lives")
     finish(store, config, bench.circuit.to_json())
     return out
 

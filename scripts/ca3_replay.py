@@ -170,7 +170,8 @@ class Spikes:
 def compiled(config: Config) -> Path | None:
     """Return the folder of the compiled network, compiling it first if need be; None where there is no compiler."""
     size = config.n_pc, config.n_pvbc, config.duration
-    return spiking.compile_network(partial(ca3.program, *size), [Path(str(ca3.__file__)).read_text(), repr(size)])
+    made_of = [Path(str(ca3.__file__)).read_text(), ca3.NEXT_SPIKE, repr(size)]
+    return spiking.compile_network(partial(ca3.program, *size), made_of)
 
 
 _runtime = threading.Lock()
@@ -501,10 +502,10 @@ def by_distance(pc_pc: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return total / np.maximum(np.bincount(which[inside], minlength=n), 1)
 
 
-def opened(out: Path, config: Config) -> script.Store:
-    """Begin, or go on with the lives that are there."""
+def opened(out: Path, config: Config) -> script.Store | None:
+    """Begin, or go on with the lives that are there; None if all are."""
     sources = [Path(__file__), Path(str(ca3.__file__))]
-    return script.Store(out, schema=SCHEMA, rows=ROWS, config=config, sources=sources)
+    return script.open_store(out, schema=SCHEMA, rows=ROWS, config=config, sources=sources)
 
 
 def keep(store: script.Store, condition: Condition, values: Mapping[str, Any]) -> None:
@@ -607,25 +608,19 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`.
     """
-    if script.is_complete(out, schema=SCHEMA, config=config):
+    store = opened(out, config)
+    if store is None:
         return out
-    store, bench = opened(out, config), Bench(config)
-    if spiking.compiler() is None:
-        script.console().print(spiking.NO_COMPILER, soft_wrap=True)
+    bench = Bench(config)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
         row = bar.add_task("compiling", total=1)
         bench.folder = compiled(config)
         bar.advance(row)
-        everything = conditions(config)
-        wanted = [c for c in everything if c.name not in store.runs]
-        row = bar.add_task("lives", total=len(everything), completed=len(everything) - len(wanted))
-        sweep.run_all(
-            wanted,
-            lambda condition: keep(store, condition, bench.live(condition)),
-            executor,
-            done=lambda _: bar.advance(row),
-            stop=spiking.end_lives,
-        )
+
+        def work(condition: Condition) -> None:
+            keep(store, condition, bench.live(condition))
+
+        script.live_missing(store, conditions(config), work, executor=executor, bar=bar, label="lives")
     finish(store, config)
     return out
 

@@ -878,10 +878,10 @@ def swept(config: Config, problem: Problem, runs: Mapping[str, Mapping[str, Any]
     return {"learner": LEARNERS, "replay": names, "rate_index": np.arange(width), "rate": rate, "score": score}
 
 
-def opened(out: Path, config: Config) -> script.Store:
-    """Begin, or go on with the lives that are there."""
+def opened(out: Path, config: Config) -> script.Store | None:
+    """Begin, or go on with the lives that are there; None if all are."""
     sources = [Path(__file__), Path(str(chain.__file__))]
-    return script.Store(out, schema=SCHEMA, rows=RUN_ROWS, config=config, sources=sources)
+    return script.open_store(out, schema=SCHEMA, rows=RUN_ROWS, config=config, sources=sources)
 
 
 def keep(store: script.Store, condition: Condition, run: Run) -> None:
@@ -934,10 +934,10 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figure lies beside it.
     """
-    if script.is_complete(out, schema=SCHEMA, config=config):
+    store = opened(out, config)
+    if store is None:
         return out
-    script.ready_machine()
-    store, bench = opened(out, config), Bench(config)
+    bench = Bench(config)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor, ThreadPoolExecutor(1) as beside:
         row = bar.add_task("pretraining and compiling", total=100)
 
@@ -1178,13 +1178,6 @@ PLAIN = (0, (1, 1.2))
 GREEN = "#1b7837"
 
 
-def _band(axes: Axes, x: np.ndarray, values: np.ndarray, **look: Any) -> None:
-    """Draw mean and interval over seeds (seed, x)."""
-    low, high = reach.interval(values, axis=0)
-    axes.plot(x, values.mean(0), **look)
-    axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
-
-
 def _shown(config: Config, problem: Problem) -> list[tuple[int, int, dict[str, Any]]]:
     """Which conditions the curves show: learner, replay, look; no replay, those of the budget, the hippocampus."""
     budget = config.budget if problem.rare else config.replays_digits[-1]
@@ -1204,7 +1197,7 @@ def _shown(config: Config, problem: Problem) -> list[tuple[int, int, dict[str, A
 def _curves(axes: Axes, config: Config, problem: Problem, summary: Mapping[str, Any]) -> None:
     """Draw scores over real events."""
     for i, j, look in _shown(config, problem):
-        _band(axes, summary["event"], 100 * summary["score"][i, j], **look)
+        plots.band(axes, summary["event"], 100 * summary["score"][i, j], **look)
     axes.axhline(100 * problem.criterion, color="0.6", linewidth=0.6, linestyle=":", zorder=0)
     axes.set_xlabel("real events")
     axes.set_ylabel("accuracy, mean of\n9s and others (%)" if problem.rare else "accuracy (%)")
@@ -1227,7 +1220,7 @@ def _by_replays(axes: Axes, problem: Problem, summary: Mapping[str, Any]) -> Non
     for learner in LEARNERS:
         values = score[LEARNERS.index(learner), problem.main].T
         asked = summary["replays_per_event"][problem.main]
-        _band(axes, asked, values, color=LOOKS[learner].color, marker=LOOKS[learner].marker, linestyle="-")
+        plots.band(axes, asked, values, color=LOOKS[learner].color, marker=LOOKS[learner].marker, linestyle="-")
     axes.axhline(score[LEARNERS.index(BACKPROP), 0].mean(), color=LOOKS[BACKPROP].color, linewidth=0.6, linestyle=":")
     axes.set_xticks(sorted({x.per_event for x in problem.replaying}))
     axes.set_xlabel("replays per real event")
@@ -1240,7 +1233,7 @@ def _hops(axes: Axes, config: Config, problem: Problem, summary: Mapping[str, An
     sizes = np.abs([values.mean(0) for values, _ in shown])
     threshold = 10 ** np.ceil(np.log10(max(sizes[sizes > 0].min(), 1e-3 * sizes.max())))
     for values, look in shown:
-        _band(axes, summary["hop"], values, **look)
+        plots.band(axes, summary["hop"], values, **look)
     axes.set_yscale("symlog", linthresh=threshold)
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     axes.axvline(config.nearest - 0.5, color="0.6", linewidth=0.6, linestyle=":")

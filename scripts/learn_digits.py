@@ -33,7 +33,6 @@ import h5py
 import numpy as np
 from bioplastic_models import chain
 from brian2 import ms
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
@@ -548,10 +547,10 @@ RUN_ROWS = {
 """Variables of ``/runs/<run>``."""
 
 
-def opened(out: Path, config: Config) -> script.Store:
-    """Begin, or go on with the lives that are there."""
+def opened(out: Path, config: Config) -> script.Store | None:
+    """Begin, or go on with the lives that are there; None if all are."""
     sources = [Path(__file__), Path(str(chain.__file__))]
-    return script.Store(out, schema=SCHEMA, rows=RUN_ROWS, config=config, sources=sources)
+    return script.open_store(out, schema=SCHEMA, rows=RUN_ROWS, config=config, sources=sources)
 
 
 def keep(store: script.Store, condition: Condition, run: Run) -> None:
@@ -663,10 +662,10 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figure lies beside it.
     """
-    if script.is_complete(out, schema=SCHEMA, config=config):
+    store = opened(out, config)
+    if store is None:
         return out
-    script.ready_machine()
-    store, bench = opened(out, config), Bench(config)
+    bench = Bench(config)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor, ThreadPoolExecutor(1) as beside:
 
         def shown(task: str) -> Callable[[float], None]:
@@ -686,15 +685,12 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         def in_spikes(conditions: Sequence[Condition], label: str) -> None:
             if not conditions:
                 return
-            missing = [c for c in conditions if c.name not in store.runs]
-            # The longest first, so that no core is idle in the end.
-            missing.sort(key=lambda c: -c.n_hops)
-            row = bar.add_task(label, total=len(conditions), completed=len(conditions) - len(missing))
+            longest_first = sorted(conditions, key=lambda c: -c.n_hops)  # so that no core is idle in the end
 
             def work(condition: Condition) -> None:
                 keep(store, condition, bench.live_in_spikes(condition))
 
-            sweep.run_all(missing, work, executor, done=lambda _: bar.advance(row), stop=stop)
+            script.live_missing(store, longest_first, work, executor=executor, bar=bar, label=label, stop=stop)
 
         def all_in_twin() -> None:
             for n in config.hops:
@@ -789,13 +785,6 @@ LOOKS = {
 HOP_LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2)))
 
 
-def _band(axes: Axes, x: np.ndarray, values: np.ndarray, **look: Any) -> None:
-    """Draw mean and interval over seeds (seed, x)."""
-    low, high = reach.interval(values, axis=0)
-    axes.plot(x, values.mean(0), **look)
-    axes.fill_between(x, low, high, color=look["color"], alpha=0.18, linewidth=0)
-
-
 def figure(summary: Mapping[str, Any]) -> Figure:
     """Draw learning curves of all learners, and how feedback weights that learn come to agree with the forward ones."""
     chains, event, n_seeds = summary["chain"], summary["event"] / 1000, len(summary["seed"])
@@ -806,7 +795,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             for i, name in enumerate(summary["learner"]):
                 look = LOOKS[name]
                 label, curve = {"label": name, "marker": look.marker}, 100 * summary["accuracy"][i, j]
-                _band(top, event, curve, color=look.color, linestyle=look.line, **label)
+                plots.band(top, event, curve, color=look.color, linestyle=look.line, **label)
             if int(n_hops) in TARGETS:
                 top.axhline(100 * TARGETS[int(n_hops)], color="0.45", linewidth=0.7, linestyle=":", label="target")
             final = 100 * summary["accuracy"][:, j, :, -1]
@@ -816,7 +805,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             aligned = summary["alignment"][list(summary["learner"]).index(LEARNED.name), j]
             for hop in range(int(n_hops) - 1):  # the feedback onto the input cells does nothing
                 shade = f"{0.75 * hop / max(1, n_hops - 2):.2f}"
-                _band(
+                plots.band(
                     bottom,
                     event,
                     aligned[:, :, hop],

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -187,7 +187,7 @@ ROWS = {
     "ripple_length": Variable(("ripple",), "ms", "from the first to the last spike of an index cell's ripple"),
     "trials": Variable((), "1", "single events by which it is measured how often one is written", "int64"),
     "share_written": Variable((), "1", "share of them that is written"),
-    "held": Variable((), "s", "mean time for which they were held"),
+    "hold": Variable((), "s", "mean time for which their error spikes ask attention to hold them"),
 }
 """What is recorded of a run. Look 0 is the end of the day, end 0 too, and end 1 that of the night; a frequency run has
 no day, and its ends are those of the life."""
@@ -206,15 +206,18 @@ class Bench:
         self.model: spiking.Model | None = None
         self.rare = self.task.indices(rare=True, held_out=True)
         self.background = self.task.indices(rare=False, held_out=True)
+        # Index of the single event among the events of a day, of which every second is a pause.
+        self.halfway = 2 * (config.n_background // 2)
         self._days: dict[tuple[Any, ...], spiking.Lived] = {}
         self._lock = threading.Lock()
 
-    def prepare(self) -> None:
+    def prepare(self, progress: Callable[[float], None]) -> None:
         """Pretrain the networks and compile the model, both from the cache if they are there."""
         from bioplastic import twin
 
         seeds = (*self.config.seeds, *TUNING_SEEDS)
-        found = twin.pretrained(self.circuit, self.task, seeds, cache=spiking.cache_folder() / "weights")
+        cache = spiking.cache_folder() / "weights"
+        found = twin.pretrained(self.circuit, self.task, seeds, cache=cache, progress=progress)
         self.weights = dict(zip(seeds, found, strict=True))
         spec = spiking.ModelSpec.roomy(self.circuit, chain.screened(), self.task, 0, hippocampus=self.hippocampus)
         self.model = spiking.model(spec, self.task)
@@ -231,7 +234,7 @@ class Bench:
         rng = np.random.default_rng([seed, 1])
         shown = rng.choice(self.task.indices(rare=False, held_out=False), self.config.n_background)
         events = [Event(int(s), int(self.task.label[s])) for s in shown]
-        events.insert(self.config.n_background // 2, replace(self.single(seed), salience=salience))
+        events.insert(self.halfway // 2, replace(self.single(seed), salience=salience))
         day = Schedule.of(events)
         return day.with_rest_after(np.ones(len(day), bool), self.config.pause * second, self.timing)
 
@@ -261,8 +264,7 @@ class Bench:
     def rare_memory(self, condition: Condition) -> int:
         """Which memory the single event was written to; -1 if to none."""
         lived = self.day(condition)
-        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.day_salience).rare)[0])
-        begin, end = lived.onset[event], lived.onset[event + 1] + self.config.pause
+        begin, end = lived.onset[self.halfway], lived.onset[self.halfway + 1] + self.config.pause
         during = (lived.written_time >= begin) & (lived.written_time < end)
         return int(lived.written[during][-1]) if during.any() else -1
 
@@ -327,8 +329,7 @@ class Bench:
             return remembered, remembered
         tag = float(remembered.tag[k * hippocampus.assembly])
         stimulus = self.single(condition.seed).stimulus
-        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.day_salience).rare)[0])
-        own = {"y": self.day(condition, sham=True).prediction[event]}
+        own = {"y": self.day(condition, sham=True).prediction[self.halfway]}
         sham = remembered.put(hippocampus, k, own, tag=tag)
         if condition.arm == DELETED:
             return remembered.without(hippocampus, k), remembered.without(hippocampus, k)
@@ -411,12 +412,11 @@ class Bench:
         remembered = days[0].memory
         assert remembered is not None
         lengths = ripple_lengths(nights[0].index_time, nights[0].index_cell)
-        event = int(np.flatnonzero(self.day_schedule(condition.seed, condition.day_salience).rare)[0])
         return measured | {
             "written": int(k >= 0),
             "rare_memory": k,
             "tag": remembered.tag[:: self.hippocampus.assembly],
-            "error_spikes_day": days[0].error_spikes(self.circuit)[event : event + 2].sum(0),
+            "error_spikes_day": days[0].error_spikes(self.circuit)[self.halfway : self.halfway + 2].sum(0),
             "reactivation_time": nights[0].reactivation_time,
             "reactivated": nights[0].reactivated,
             "ripple_length": 1000 * lengths,
@@ -460,9 +460,10 @@ class Bench:
         lived = self.lived(self.life(condition, schedule, self.weights[condition.seed], 0))
         trial = np.searchsorted(lived.onset[::2], lived.written_time, side="right") - 1
         errors = lived.error_spikes(self.circuit)[::2, 0]
-        held = np.minimum(condition.salience * errors * float(self.hippocampus.hold_per_error), 3.0)
-        held = np.where(held > float(self.hippocampus.ignition), held, 0)
-        return {"trials": n, "share_written": len(set(trial.tolist())) / n, "held": float(held.mean())}
+        hippocampus = self.hippocampus
+        asked = condition.salience * errors * float(hippocampus.hold_per_error)
+        hold = np.where(asked > float(hippocampus.ignition), np.minimum(asked, float(hippocampus.longest_hold)), 0)
+        return {"trials": n, "share_written": len(set(trial.tolist())) / n, "hold": float(hold.mean())}
 
     def changes(self, seed: int, *weights: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Any]:
         """Compare the weights of the three lives of a run, look by look."""
@@ -577,16 +578,15 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     Path
         `out`; the figure lies beside it.
     """
-    if script.is_complete(out, schema=SCHEMA, config=config):
-        return out
-    script.ready_machine()
     sources = [Path(__file__), Path(str(chain.__file__))]
-    store = script.Store(out, schema=SCHEMA, rows=ROWS, config=config, sources=sources)
+    store = script.open_store(out, schema=SCHEMA, rows=ROWS, config=config, sources=sources)
+    if store is None:
+        return out
     bench = Bench(config)
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
-        row = bar.add_task("pretraining, compiling", total=1)
-        bench.prepare()
-        bar.advance(row)
+        row = bar.add_task("pretraining, compiling", total=100)
+        bench.prepare(lambda fraction: bar.update(row, completed=int(99 * fraction)))
+        bar.update(row, completed=100)
 
         def live(condition: Condition) -> None:
             if condition.arm == WRITING:
@@ -607,9 +607,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             return replayed["reactivation_time"][replayed["reactivated"] == replayed["rare_memory"]]
 
         def live_all(conditions: Sequence[Condition], label: str) -> None:
-            wanted = [c for c in conditions if c.name not in store.runs]
-            row = bar.add_task(label, total=len(conditions), completed=len(conditions) - len(wanted))
-            sweep.run_all(wanted, live, executor, done=lambda _: bar.advance(row), stop=spiking.end_lives)
+            script.live_missing(store, conditions, live, executor=executor, bar=bar, label=label)
 
         live_all(sweep_conditions(config), "learning rates")
         live_all(first_conditions(config), "nights of replay")

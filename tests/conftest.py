@@ -38,6 +38,15 @@ def frozen_garbage() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def cpp_compiler() -> None:
+    """Skip what only compiled lives can show, where nothing compiles them."""
+    from bioplastic import spiking
+
+    if spiking.compiler() is None:
+        pytest.skip("needs compiled lives: no C++ compiler with make was found (the README says how to install one)")
+
+
 @pytest.fixture
 def numpy_target(frozen_garbage: None) -> Iterator[None]:
     """Brian2's runtime mode without compiling, at a step of 1 ms."""

@@ -11,8 +11,6 @@ import pytest
 from bioplastic_models import ca3
 from brian2 import Network, SpikeGeneratorGroup, StateMonitor, ms, nS, pA, second
 
-from bioplastic import spiking
-
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "ca3_replay.py"
 
 
@@ -370,10 +368,8 @@ def test_runtime_life_follows_the_seed(script: SimpleNamespace) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("numpy_target")
+@pytest.mark.usefixtures("numpy_target", "cpp_compiler")
 def test_compiled_life_is_the_runtime_life(script: SimpleNamespace) -> None:
-    if spiking.compiler() is None:
-        pytest.skip("no compiler")
     config = replace(script.Config(), n_pc=200, n_pvbc=20, duration=0.3)
     rng = np.random.default_rng(0)
     centre = ca3.place_fields(200, rng)

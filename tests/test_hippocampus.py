@@ -9,7 +9,6 @@ from bioplastic_models import chain
 from brian2 import EventMonitor, Hz, Network, NeuronGroup, SpikeMonitor, StateMonitor, TimedArray, ms, mV, second
 from brian2.units.fundamentalunits import Quantity
 
-from bioplastic import spiking
 from bioplastic.circuit import Circuit, CircuitError, Population, Projection, Weights
 from bioplastic.events import Event, Kind, Schedule, ScheduleError, Timing
 from bioplastic.hippocampus import (
@@ -619,10 +618,8 @@ def test_a_cue_recalls_the_nearest_memory():
 
 
 @pytest.fixture(scope="module")
-def compiled(cache_dir) -> Model:
+def compiled(cache_dir, cpp_compiler) -> Model:
     """One model for all; a minute the first time."""
-    if spiking.compiler() is None:
-        pytest.skip("no C++ compiler with make was found (the README says how to install one)")
     return model(SPEC, TASK, compiled=True)
 
 
@@ -976,12 +973,10 @@ def test_ripples_last_60_to_120_ms_at_200_hz(compiled):
 
 
 @pytest.mark.slow
-def test_what_matters_little_is_not_written_and_what_is_new_and_matters_is(cache_dir):
+def test_what_matters_little_is_not_written_and_what_is_new_and_matters_is(cache_dir, cpp_compiler):
     """The background was learned before: a few error spikes an event. The rare digit was not."""
     from bioplastic import twin
 
-    if spiking.compiler() is None:
-        pytest.skip("no C++ compiler with make was found (the README says how to install one)")
     circuit, timing, rule = chain.circuit(), chain.timing(), chain.screened(0.0)
     weights = twin.pretrained(circuit, TASK, (0,), cache=cache_dir / "weights")[0]
     hippocampus = Hippocampus((Target("x"), Target("y", timing.lead)), "y")

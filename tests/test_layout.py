@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module imports only from the ones before it. Within rules/, which is one entry, files may import each
 # other.
 ORDER = (
-    *("units", "circuit", "cells", "rules", "tasks", "events", "replay_buffer", "relays", "hippocampus", "recording"),
-    *("spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots", "cli"),
+    *("units", "chance", "circuit", "cells", "rules", "tasks", "events", "replay_buffer", "relays", "hippocampus"),
+    *("recording", "spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots", "cli"),
 )
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
 # Analysis works on recordings and must run where neither simulator is.

@@ -107,12 +107,8 @@ def assert_same(one: Lived, other: Lived) -> None:
 
 
 @pytest.fixture(scope="module")
-def compiled(cache_dir) -> Model:
+def compiled(cache_dir, cpp_compiler) -> Model:
     """The one model that all tests of compiled lives share; 20 s the first time."""
-    if spiking.compiler() is None:
-        pytest.skip(
-            "compiled lives cannot be tested: no C++ compiler with make was found (the README says how to install one)"
-        )
     return model(SPEC, TASK, compiled=True)
 
 
