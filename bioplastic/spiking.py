@@ -687,6 +687,7 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         # every event. Row 0 is silence.
         "stimuli": TimedArray(np.zeros((spec.n_stimuli + 1, n_inputs)), dt=1 * second, name="stimuli"),
         "outcomes": TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="outcomes"),
+        "rewards": TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="rewards"),
     }
     smoothing = 1 - np.exp(-float(step / PREDICTION_WINDOW))
     names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing}
@@ -704,7 +705,10 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         subgroups.append(group)
         first += population.size
     first = 0
-    known = "present" if recall else "clamp"  # with a hippocampus, a clamp need not be the outside world's
+    # With a hippocampus, a clamp need not be the outside world's; without, it is the reward, 1 unless the task has one.
+    known = "present" if recall else "clamp"
+    row = "(clip(happens, no_outcome, inf) + 1)*second, i + {first}"
+    is_known = "int(happens != no_outcome)" if recall else f"own + (1 - own)*rewards({row})"
     for population in circuit.error_sources:
         group = spiking.population(population.name)
         # A sham event's outcome is the prediction when the outcome begins, held from then on. A single look at V would
@@ -715,8 +719,8 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
             own = int(happens == own_prediction)
             prediction += ({PHI.format(v="V")} - prediction)*smoothing
             held = {known}*target + (1 - {known})*prediction
-            target = own*held + (1 - own)*outcomes((clip(happens, no_outcome, inf) + 1)*second, i + {first})
-            {known} = int(happens != no_outcome)
+            target = own*held + (1 - own)*outcomes({row.format(first=first)})
+            {known} = {is_known.format(first=first)}
             """,
             clock=coarse,
             when="start",
@@ -946,6 +950,12 @@ class Model:
                 f"a life of {n_steps} steps and {len(life.snapshots)} snapshots does not fit a model made for "
                 f"{spec.n_steps} steps and {spec.n_snapshots} snapshots; make the model with larger ones."
             )
+        reward = np.ones_like(self.task.outcomes) if self.task.reward is None else self.task.reward
+        if spec.hippocampus is not None and (reward != 1).any():
+            raise CompilationError(
+                "the task has a reward that is not 1, but the model has a hippocampus, whose memories hold outcomes "
+                "and not what was made of them; leave out the reward, or the hippocampus."
+            )
         rows = {
             name: np.full(spec.n_steps, empty) for name, empty in (("stimulus_at", -1.0), ("outcome_at", NO_OUTCOME))
         }
@@ -956,6 +966,7 @@ class Model:
         values: dict[tuple[str, str], Any] = {(name, "values"): row for name, row in rows.items()}
         values["stimuli", "values"] = np.vstack([np.zeros(self.task.stimuli.shape[1]), self.task.stimuli])
         values["outcomes", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), self.task.outcomes])
+        values["rewards", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), reward])
         values |= _start_values(
             circuit, life.rule, life.weights, life.feedback, life.seed if life.phases is None else life.phases
         )

@@ -28,6 +28,11 @@ class Task:
         True for stimuli that no learner may learn from.
     rare_label : int
         Outcome of the rare event; all others are the background.
+    reward : array, shape (n_outcomes, n_outputs), optional
+        What an error source makes of an outcome, cell by cell: its error is ``reward * (outcome - prediction)``. 1, the
+        default, where the outcome is what really happens; -1 where it is what was done and is disapproved; 0 where
+        nothing is known of this cell. With outcomes that are actions this is REINFORCE for units that act with
+        probability `prediction` (Williams 1992, doi:10.1007/BF00992696), the reward counted from what was expected.
     """
 
     stimuli: np.ndarray
@@ -35,6 +40,7 @@ class Task:
     label: np.ndarray
     held_out: np.ndarray
     rare_label: int
+    reward: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.stimuli)
@@ -51,6 +57,14 @@ class Task:
             table = getattr(self, name)
             if not (np.isfinite(table).all() and (table >= 0).all() and (table <= 1).all()):
                 raise ValueError(f"task: {name} must be fractions of the maximal rate, 0 to 1.")
+        if self.reward is not None:
+            if self.reward.shape != self.outcomes.shape:
+                raise ValueError(
+                    f"task: reward has shape {self.reward.shape}; give one number for each output of each outcome, "
+                    f"{self.outcomes.shape}."
+                )
+            if not (np.abs(self.reward) <= 1).all():
+                raise ValueError("task: reward must be from -1 (disapproved) to 1 (what really happens).")
 
     def indices(self, *, rare: bool, held_out: bool) -> np.ndarray:
         """Indices of the rare or of the background stimuli, held out or not."""

@@ -799,6 +799,7 @@ def live(
     networks = Networks.stack([life.weights for life in lives], device)
     stimuli = torch.tensor(task.stimuli, device=device)
     outcomes = torch.tensor(task.outcomes, device=device)
+    reward = None if task.reward is None else torch.tensor(task.reward, dtype=outcomes.dtype, device=device)
     stimulus = torch.tensor(np.stack([life.schedule.stimulus for life in lives]), device=device)
     resting = torch.tensor(np.stack([life.schedule.resting for life in lives]), device=device)
     outcome = torch.tensor(np.stack([life.schedule.outcome for life in lives]), device=device)
@@ -821,7 +822,10 @@ def live(
             predictions[:, event] = prediction[:, 0].masked_fill(resting[:, event, None], torch.nan)
             happens = outcome[:, event]
             known = (happens != NO_OUTCOME) & (happens != OWN_PREDICTION)
-            happening = torch.where(known[:, None, None], outcomes[happens.clamp(min=0), None], prediction)
+            told = outcomes[happens.clamp(min=0), None]
+            if reward is not None:
+                told = prediction + reward[happens.clamp(min=0), None] * (told - prediction)
+            happening = torch.where(known[:, None, None], told, prediction)
             if not checked:
                 _check_step(circuit, networks, state, happening, rule)
                 checked = True

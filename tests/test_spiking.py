@@ -27,6 +27,7 @@ from bioplastic import spiking
 from bioplastic.cells import CellParameters, phi
 from bioplastic.circuit import Circuit, CircuitError, Feedback, Population, Projection, Weights
 from bioplastic.events import Event, Kind, Schedule, ScheduleError, Timing, probes, random_life
+from bioplastic.hippocampus import Hippocampus, Target
 from bioplastic.rules.broadcast import Broadcast, random_broadcast
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay
@@ -701,3 +702,28 @@ def test_settings_of_brian2_are_as_before(runtime):
     runtime.live(a_life())
     assert float(defaultclock.dt / ms) == 0.25
     assert brian2.get_device() is device
+
+
+def test_reward_weighs_the_error_of_each_output_cell():
+    def errors(reward: list[float] | None) -> np.ndarray:
+        """Signed error spikes of the four output cells, whose errors change nothing and go nowhere."""
+        task = replace(TASK, reward=None if reward is None else np.tile(reward, (len(TASK.outcomes), 1)))
+        lived = model(SPEC, task, compiled=False).live(a_life(Event(0, 3), rule=replace(RULE, eta=0.0, gain=0.0)))
+        at_output = lived.error_cell >= CHAIN.slices["y"].start
+        cells = lived.error_cell[at_output] - CHAIN.slices["y"].start
+        return np.bincount(cells, weights=lived.error_sign[at_output], minlength=4)
+
+    plain, mixed_up = errors(None), errors([1.0, -1.0, 0.0, 0.5])
+    assert (np.abs(plain) >= 4).all()
+    np.testing.assert_array_equal(errors([1.0] * 4), plain)
+    assert mixed_up[0] == plain[0]
+    assert mixed_up[1] == -plain[1]
+    assert mixed_up[2] == 0
+    assert mixed_up[3] == pytest.approx(plain[3] / 2, abs=1)
+
+
+def test_reward_and_hippocampus_do_not_go_together():
+    spec = ModelSpec(CHAIN, RULE, 6, 6, 2**10, hippocampus=Hippocampus((Target("x"),), surprise="y"))
+    task = replace(TASK, reward=np.zeros_like(TASK.outcomes))
+    with pytest.raises(CompilationError, match="reward that is not 1, but the model has a hippocampus"):
+        Model(spec, task, None).live(a_life())

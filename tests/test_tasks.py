@@ -72,6 +72,12 @@ def test_random_patterns():
         ({"stimuli": np.full((3, 2), 1.5)}, "task: stimuli must be fractions of the maximal rate, 0 to 1."),
         ({"outcomes": np.full((3, 2), -0.1)}, "task: outcomes must be fractions of the maximal rate, 0 to 1."),
         ({"outcomes": np.full((3, 2), np.nan)}, "task: outcomes must be fractions of the maximal rate, 0 to 1."),
+        (
+            {"reward": np.ones(3)},
+            "task: reward has shape (3,); give one number for each output of each outcome, (3, 2).",
+        ),
+        ({"reward": np.full((3, 2), -2.0)}, "task: reward must be from -1 (disapproved) to 1 (what really happens)."),
+        ({"reward": np.full((3, 2), np.nan)}, "task: reward must be from -1 (disapproved) to 1 (what really happens)."),
     ],
 )
 def test_bad_task(changes, message):

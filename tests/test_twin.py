@@ -662,3 +662,16 @@ def test_progress_of_pretraining_runs_once_over_all_seeds(tmp_path):
     assert seen == sorted(seen)
     assert seen[len(seen) // 2 - 1] == pytest.approx(0.5)
     assert seen[-1] == 1
+
+
+def test_reward_weighs_the_error_of_each_output_cell():
+    reward = np.array([[1.0, 1.0], [-1.0, 1.0], [0.0, 0.5]])
+    circuit = Circuit((Population("x", 1, "input"), Population("y", 2, "error source")), (Projection("x", "y"),))
+    task = replace(random_patterns(3, 1, 2, seed=0), stimuli=np.full((3, 1), 0.5), outcomes=np.full((3, 2), 0.75))
+    weights = Weights({"x_to_y": np.zeros((2, 1))}, {"y": np.zeros(2)})
+    for k, expected in enumerate(([0.25, 0.25], [-0.25, 0.25], [0.0, 0.125])):
+        # phi(0) = 1/2, so the error is reward * (0.75 - 0.5), and eta = 1.
+        life = TwinLife(Schedule.of([Event(0, k)]), Backprop(eta=1.0), weights)
+        (lived,) = twin.live(circuit, replace(task, reward=reward), [life])
+        np.testing.assert_allclose(lived.weights.bias["y"], expected, atol=1e-15)
+        np.testing.assert_allclose(lived.weights.forward["x_to_y"][:, 0], 0.5 * np.array(expected), atol=1e-15)
