@@ -1,4 +1,4 @@
-"""The command ``bioplastic``: what is in a recording, what it says, and its figures; and the audit of a model."""
+"""The command ``bioplastic``: what recordings hold and say, the ledger of claims; and the audit of a model."""
 
 from __future__ import annotations
 
@@ -103,6 +103,20 @@ def _parser() -> argparse.ArgumentParser:
         "such as the parts of a hippocampus; without a NAME: none)",
     )
     sub.set_defaults(command=_audit)
+    sub = commands.add_parser(
+        "claims",
+        help="say what the recordings of a folder say about every claim of the argument",
+        description="Say what the recordings of a folder say about every claim of the argument; by the criteria of "
+        "docs/claims.md. A recording that is missing is a row that says how to make it.",
+    )
+    sub.add_argument("folder", metavar="FOLDER", type=Path, help="holds the recordings, such as data/runs")
+    sub.add_argument(
+        "--out",
+        metavar="PATH",
+        type=Path,
+        help="also write PATH.md, PATH.html and PATH.csv, with the figures in a folder beside them",
+    )
+    sub.set_defaults(command=_claims)
     return parser
 
 
@@ -533,6 +547,33 @@ def _alike(report: Report) -> list[list[Any]]:
     for w in report.weights:
         groups.setdefault((w.name, w.hops_in_update, w.hops_in_step, w.hops_in_event, w.verdict), []).append(w)
     return list(groups.values())
+
+
+# ---------------------------------------------------------------------------------------------------
+# claims
+
+
+def _claims(arguments: argparse.Namespace) -> None:
+    from bioplastic.claims import ledger, render
+
+    found = ledger.read(arguments.folder)
+    console = _console()
+    for claim, entries in found.by_claim():
+        headings, rows = render.HEADINGS[:4], []
+        for entry in entries:
+            rows.append([*render.cells(entry)[:4], entry.verdict, entry.note])
+        table = _table(
+            f"{claim.number}. {claim.text} ({claim.shown_by}): {found.verdict(claim)}",
+            [*headings, "verdict", "note"],
+            rows,
+            "from " + ", ".join(dict.fromkeys(str(entry.path) for entry in entries)) if entries else "",
+        )
+        for column in (1, 4, 5):
+            table.columns[column].justify = "left"
+        console.print(table, "")
+    if arguments.out is not None:
+        for path in render.write(found, arguments.out):
+            console.print(f"wrote {path}", soft_wrap=True)
 
 
 if __name__ == "__main__":

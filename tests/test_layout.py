@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[1]
 # other.
 ORDER = (
     *("units", "chance", "circuit", "cells", "rules", "tasks", "events", "replay_buffer", "relays", "hippocampus"),
-    *("recording", "spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots", "cli"),
+    *("recording", "spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots"),
+    *("claims", "cli"),
 )
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
 # Analysis works on recordings and must run where neither simulator is.
 SIMULATORS = {"brian2", "torch"}
-ANALYSIS = {"recording", "reach", "theory", "plots"}
+ANALYSIS = {"recording", "reach", "theory", "plots", "claims"}
 
 TOP_LEVEL = {
     *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"),

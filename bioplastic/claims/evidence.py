@@ -1,0 +1,291 @@
+"""What is read of each recording for the ledger: from labelled arrays to rows, by the criteria of docs/claims.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from scipy import stats
+
+from bioplastic.claims.criterion import Condition, Row
+from bioplastic.comparison import BACKPROP, SCREENED, UNSCREENED
+
+HOP_MARGIN = 1.0
+"""Hops below which nobody would act differently."""
+ACCURACY_MARGIN = 0.05
+SHARE_MARGIN = 0.1
+"""Of a share or of a correlation."""
+
+
+class Measures:
+    """Labelled arrays of a recording, picked by what their axes say.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        With dimension scales, as `bioplastic.recording.write_labelled` and `Experiment` leave it.
+    """
+
+    def __init__(self, group: h5py.Group) -> None:
+        self.group = group
+
+    def labels(self, axis: str) -> list[Any]:
+        """Values along an axis."""
+        values = self.group[axis]
+        return [str(v) for v in values.asstr()] if values.dtype.kind == "O" else values[:].tolist()
+
+    def of(self, name: str, **where: Any) -> np.ndarray:
+        """Return a measure at chosen places, the axis of the seeds first, the others in their order.
+
+        Parameters
+        ----------
+        name : str
+        **where : str or number
+            Axis and the value along it.
+
+        Raises
+        ------
+        KeyError
+            There is no such measure, axis or value.
+        """
+        dataset = self.group[name]
+        axes = [dataset.dims[k][0].name.rsplit("/", 1)[-1] for k in range(dataset.ndim)]
+        values = np.asarray(dataset[...], float)
+        for axis, wanted in where.items():
+            if axis not in axes:
+                raise KeyError(f"{name} has no axis {axis}; it has {', '.join(axes)}")
+            labels = self.labels(axis)
+            same = [v == wanted if isinstance(wanted, str) else bool(np.isclose(v, wanted)) for v in labels]
+            if not any(same):
+                raise KeyError(f"{name}: {axis} has no {wanted!r}; it has {', '.join(map(str, labels))}")
+            values = values.take(same.index(True), axis=axes.index(axis))
+            axes.remove(axis)
+        return np.moveaxis(values, axes.index("seed"), 0)
+
+
+def reach_vs_frequency(file: h5py.File) -> list[Row]:
+    """Rows of the main job: claims 1 and 5."""
+    found = Measures(file["summary"])
+    fractions, hops = np.array(found.labels("event_fraction")), found.labels("hop")
+    last = max(hops)
+
+    def at_once(learner: str) -> np.ndarray:
+        """Last hop that the first occurrence reaches, the lowest over event fractions."""
+        arrival = found.of("arrival", learner=learner, replay="off")  # seed, event fraction, hop
+        return np.cumprod(arrival == 1, axis=-1).sum(-1).min(1) - 1.0
+
+    def slope(learner: str, measure: str) -> np.ndarray:
+        """Hops per decade of event fraction."""
+        reach = found.of(measure, learner=learner, replay="off")
+        return np.array([stats.linregress(np.log10(fractions), row).slope for row in reach])
+
+    truncated = "backprop, truncated"
+    cut = at_once(truncated)
+    first = "last hop reached at the first occurrence, the lowest over event fractions"
+    rows = [
+        Row(
+            1,
+            BACKPROP,
+            (Condition(f"{first} (hops)", at_once(BACKPROP), ">=", last),),
+            (Condition(f"{first} (hops)", at_once(BACKPROP), "<", last - 1),),
+            (
+                Condition("the same, backprop cut after hop 3", cut, ">=", 3),
+                Condition("the same, backprop cut after hop 3", cut, "<=", 3),
+            ),
+        )
+    ]
+    for arm, measure in (("weights frozen", "error_signal_reach"), ("weights learning", "reach")):
+        rows.append(
+            Row(
+                5,
+                f"{SCREENED}, {arm}",
+                (Condition("slope of reach (hops per factor 10 in frequency)", slope(SCREENED, measure), ">", 0),),
+                controls=(
+                    Condition("the same slope, backprop", slope(BACKPROP, measure), ">=", 0),
+                    Condition("the same slope, backprop", slope(BACKPROP, measure), "<=", 0),
+                ),
+            )
+        )
+    return rows
+
+
+CASCADE_RULES = (SCREENED, "error relay, radius 2", "learned feedback", "equilibrium relay")
+"""Screened rules that pass the audit."""
+
+
+def cascade(file: h5py.File) -> list[Row]:
+    """Rows of the cascade: claims 2, 3 and 4."""
+    found = Measures(file["summary"])
+    fractions = found.labels("event_fraction")
+    rare, often = min(fractions), max(fractions)
+    n_hops = len(found.labels("hop"))
+
+    def arrivals(learner: str, fraction: float) -> np.ndarray:
+        """Occurrence at which each hop is first reached, shape (n_seeds, n_hops)."""
+        return found.of("arrival", learner=learner, event_fraction=fraction, replay="off")
+
+    def share_at_once(learner: str) -> np.ndarray:
+        """Fraction of all hops that are reached at the first occurrence."""
+        return (arrivals(learner, rare) == 1).sum(1) / n_hops
+
+    rows = []
+    unscreened = Condition("the same rule unscreened, share of hops", share_at_once(UNSCREENED), ">=", 1)
+    for rule in CASCADE_RULES:
+        share, what = share_at_once(rule), "share of hops that the first occurrence changes"
+        controls = (unscreened,) if rule == SCREENED else ()
+        rows.append(Row(2, rule, (Condition(what, share, "<", 0.5),), (Condition(what, share, ">=", 1),), controls))
+    for rule in CASCADE_RULES:
+        mismatch = found.of("mismatch_before", learner=rule, event_fraction=rare, replay="off")
+        for own, beyond, text in ((False, 0, "every hop"), (True, 1, "hops beyond the error source")):
+            highest = np.nanmax(mismatch[:, beyond:], axis=1)
+            what = f"highest mismatch over {text} (spikes per cell and background event)"
+            rows.append(
+                Row(
+                    3,
+                    rule,
+                    (Condition(what, highest, "<", 0.1),),
+                    (Condition(what, highest, ">", 0.5),),
+                    own=own,
+                )
+            )
+    at_once = arrivals(BACKPROP, often)
+    control = Condition("backprop: occurrences from the first hop to the last", np.ptp(at_once, axis=1), "<=", 0)
+    for rule in CASCADE_RULES:
+        arrival = arrivals(rule, often)
+        rows.append(
+            Row(
+                4,
+                rule,
+                (
+                    Condition(
+                        "rank correlation of arrival with hop, every event rare",
+                        np.array([order_of(a) for a in arrival]),
+                        ">",
+                        0.5,
+                    ),
+                    Condition(
+                        "occurrences from the first hop's arrival to the last's",
+                        np.nanmax(arrival, axis=1) - np.nanmin(arrival, axis=1),
+                        ">=",
+                        2,
+                    ),
+                ),
+                controls=(control,),
+            )
+        )
+    return rows
+
+
+def order_of(arrival: np.ndarray) -> float:
+    """Rank correlation of arrival with hop, over the hops that are reached; 0 where all arrive at once.
+
+    Parameters
+    ----------
+    arrival : array, shape (n_hops,)
+        Occurrence; NaN where never.
+    """
+    reached = np.flatnonzero(np.isfinite(arrival))
+    if len(reached) < 2:
+        return float("nan")
+    if np.ptp(arrival[reached]) == 0:
+        return 0.0
+    return float(stats.spearmanr(reached, arrival[reached]).statistic)
+
+
+def one_time_event(file: h5py.File) -> list[Row]:
+    """Rows of the one-time event: claim 6."""
+    found = Measures(file["summary"])
+    saliences = found.labels("salience")
+    reach = {arm: found.of("reach", arm=arm) for arm in found.labels("arm")}
+    along = {arm: found.of("reach_along", arm=arm) for arm in reach}
+    day = {salience: found.of("reach_day", salience=salience) for salience in (min(saliences), max(saliences))}
+    controls = tuple(
+        Condition(
+            f"change along that of real events, {arm}, less with replay (hops)", along[arm] - along["replay"], "<", 0
+        )
+        for arm in ("shuffled outcomes", "stimulus alone", "memory deleted")
+    )
+    gain = reach["replay"] - reach["no replay"]
+    what = "last hop after a night of replay, less without replay (hops)"
+    held = day[max(saliences)] - day[min(saliences)]
+    deep = "last hop at the end of the day, held, less not held (hops)"
+    return [
+        Row(
+            6,
+            f"{SCREENED}, hippocampus",
+            (Condition(what, gain, ">=", HOP_MARGIN),),
+            (Condition(what, gain, "<", HOP_MARGIN),),
+            controls,
+        ),
+        Row(
+            6,
+            f"{SCREENED}, hippocampus",
+            (Condition(deep, held, ">=", HOP_MARGIN),),
+            (Condition(deep, held, "<", HOP_MARGIN),),
+            own=True,
+        ),
+    ]
+
+
+def data_efficiency(file: h5py.File) -> list[Row]:
+    """Rows of data efficiency: claim 7."""
+    rows = []
+    for group, kind, text in (
+        ("all_digits", "uniform, 1", "all digits"),
+        ("the_9", "prioritised, 1", "the 9"),
+        ("the_9_far_hops_only", "prioritised, 1", "the 9, far hops only"),
+    ):
+        found = Measures(file["summary"][group])
+
+        def mean_score(learner: str, replay: str, found: Measures = found) -> np.ndarray:
+            """Mean over looks, the one before the life left out."""
+            return found.of("score", learner=learner, replay=replay)[:, 1:].mean(1)
+
+        local = mean_score(SCREENED, kind)
+        against = (("off", "without replay", group == "the_9_far_hops_only"), (kind, "with the same replays", True))
+        for replay, how, own in against:
+            what = f"accuracy, {text}, mean over looks, less that of backprop {how}"
+            ahead = Condition(what, local - mean_score(BACKPROP, replay), ">", 0)
+            rows.append(Row(7, f"{SCREENED}, one replay per event", (ahead,), own=own))
+    return rows
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A recording that the ledger reads.
+
+    Attributes
+    ----------
+    name : str
+        Of the script, and of the recording without suffix.
+    claims : tuple of int
+        Numbers of the claims that it says something about.
+    rows : callable
+        From the open file to rows.
+    options : str
+        What the script needs beyond its name, for five seeds.
+    """
+
+    name: str
+    claims: tuple[int, ...]
+    rows: Callable[[h5py.File], list[Row]]
+    options: str = ""
+
+    @property
+    def command(self) -> str:
+        """What makes the recording."""
+        return " ".join(filter(None, ("python", f"scripts/{self.name}.py", self.options)))
+
+
+EVIDENCE: Mapping[str, Evidence] = {
+    e.name: e
+    for e in (
+        Evidence("reach_vs_frequency", (1, 5), reach_vs_frequency, "--seeds 5"),
+        Evidence("cascade", (2, 3, 4), cascade, "--seeds 5"),
+        Evidence("one_time_event", (6,), one_time_event),
+        Evidence("data_efficiency", (7,), data_efficiency),
+    )
+}
