@@ -109,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Say what the recordings of a folder say about every claim of the argument; by the criteria of "
         "docs/claims.md. A recording that is missing is a row that says how to make it.",
     )
-    sub.add_argument("folder", metavar="FOLDER", type=Path, help="holds the recordings, such as data/runs")
+    what = sub.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help="holds the recordings, such as data/runs")
+    what.add_argument("--list", action="store_true", help="only list the experiments that are read, with their options")
     sub.add_argument(
         "--out",
         metavar="PATH",
@@ -554,8 +556,12 @@ def _alike(report: Report) -> list[list[Any]]:
 
 
 def _claims(arguments: argparse.Namespace) -> None:
-    from bioplastic.claims import ledger, render
+    from bioplastic.claims import evidence, ledger, render
 
+    if arguments.list:
+        for item in evidence.EVIDENCE.values():
+            print(item.name, item.options)
+        return
     found = ledger.read(arguments.folder)
     console = _console()
     for claim, entries in found.by_claim():

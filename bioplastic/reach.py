@@ -250,6 +250,32 @@ def at_improvement(change: ArrayLike, improvement: ArrayLike, level: float) -> n
     return change[k - 1] + share * (change[k] - change[k - 1])
 
 
+def slope(values: ArrayLike, x: ArrayLike, *, axis: int = -1) -> np.ndarray:
+    """Slope of the straight line through values, by least squares.
+
+    Parameters
+    ----------
+    values : array
+        NaN where one is missing.
+    x : array, shape (n,)
+        Where along `axis` they are.
+    axis : int
+        The axis of `x`.
+
+    Returns
+    -------
+    array
+        Shape of `values` without `axis`; NaN where there are fewer than two values.
+    """
+    rows, at = np.moveaxis(np.asarray(values, float), axis, -1), np.asarray(x, float)
+    found = np.full(rows.shape[:-1], np.nan)
+    for index in np.ndindex(found.shape):
+        there = np.isfinite(rows[index])
+        if there.sum() > 1:
+            found[index] = stats.linregress(at[there], rows[index][there]).slope
+    return found
+
+
 def spread(differences: ArrayLike) -> np.ndarray:
     """Sham floor: root mean square, over seeds, of the difference between two sham runs.
 

@@ -499,13 +499,7 @@ def slopes(done: Mapping[str, Any], axis: str) -> np.ndarray:
         Values of `SUMMARY_ROWS`.
     axis : {"event_fraction", "salience"}
     """
-    x = np.log2(done[axis])
-    rows = np.moveaxis(done["reach"], 1 if axis == "event_fraction" else 2, -1)  # learner, the other one, seed, this
-    found = np.full(rows.shape[:-1], np.nan)
-    for index in np.ndindex(found.shape):
-        there = np.isfinite(rows[index])
-        if there.sum() > 1:
-            found[index] = stats.linregress(x[there], rows[index][there]).slope
+    found = reach.slope(done["reach"], np.log2(done[axis]), axis=1 if axis == "event_fraction" else 2)
     return np.nanmean(found, axis=1)
 
 

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from scipy import stats
 
+from bioplastic import reach
 from bioplastic.claims.criterion import Condition, Row
 from bioplastic.comparison import BACKPROP, SCREENED, UNSCREENED
 
@@ -78,9 +79,8 @@ def reach_vs_frequency(file: h5py.File) -> list[Row]:
         return np.cumprod(arrival == 1, axis=-1).sum(-1).min(1) - 1.0
 
     def slope(learner: str, measure: str) -> np.ndarray:
-        """Hops per decade of event fraction."""
-        reach = found.of(measure, learner=learner, replay="off")
-        return np.array([stats.linregress(np.log10(fractions), row).slope for row in reach])
+        """Hops per factor of 10 in event fraction."""
+        return reach.slope(found.of(measure, learner=learner, replay="off"), np.log10(fractions))
 
     truncated = "backprop, truncated"
     cut = at_once(truncated)
@@ -199,16 +199,14 @@ def one_time_event(file: h5py.File) -> list[Row]:
     """Rows of the one-time event: claim 6."""
     found = Measures(file["summary"])
     saliences = found.labels("salience")
-    reach = {arm: found.of("reach", arm=arm) for arm in found.labels("arm")}
-    along = {arm: found.of("reach_along", arm=arm) for arm in reach}
+    last = {arm: found.of("reach", arm=arm) for arm in found.labels("arm")}
+    along = {arm: found.of("reach_along", arm=arm) for arm in last}
     day = {salience: found.of("reach_day", salience=salience) for salience in (min(saliences), max(saliences))}
     controls = tuple(
-        Condition(
-            f"change along that of real events, {arm}, less with replay (hops)", along[arm] - along["replay"], "<", 0
-        )
+        Condition(f"hops changed as by real events, {arm}, less with replay", along[arm] - along["replay"], "<", 0)
         for arm in ("shuffled outcomes", "stimulus alone", "memory deleted")
     )
-    gain = reach["replay"] - reach["no replay"]
+    gain = last["replay"] - last["no replay"]
     what = "last hop after a night of replay, less without replay (hops)"
     held = day[max(saliences)] - day[min(saliences)]
     deep = "last hop at the end of the day, held, less not held (hops)"
@@ -253,6 +251,47 @@ def data_efficiency(file: h5py.File) -> list[Row]:
     return rows
 
 
+def frequency_and_salience(file: h5py.File) -> list[Row]:
+    """Rows of the map over frequency and salience: claim 12."""
+    rows = []
+    for arm, rules in (("frozen", (SCREENED,)), ("learning", CASCADE_RULES)):
+        found = Measures(file["summary"][arm])
+        frequency, salience = (np.log2(found.labels(axis)) for axis in ("event_fraction", "salience"))
+        for rule in rules:
+            there = found.of("reach", learner=rule)  # seed, event fraction, salience
+            explained = found.of("explained", learner=rule)
+            predictor = found.labels("predictor")
+            theory = explained[:, predictor.index("theory")]
+            alone = explained[:, [predictor.index(name) for name in ("frequency", "salience")]].max(1)
+            rows.append(
+                Row(
+                    12,
+                    f"{rule}, weights {arm}",
+                    (
+                        Condition(
+                            "hops per doubling of frequency, salience fixed",
+                            reach.slope(there, frequency, axis=1).mean(1),
+                            ">",
+                            0,
+                        ),
+                        Condition(
+                            "hops per doubling of salience, frequency fixed",
+                            reach.slope(there, salience, axis=2).mean(1),
+                            ">",
+                            0,
+                        ),
+                        Condition(
+                            "variance of reach explained by the theory's contours, less by the better one alone",
+                            theory - alone,
+                            ">",
+                            0,
+                        ),
+                    ),
+                )
+            )
+    return rows
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A recording that the ledger reads.
@@ -287,5 +326,6 @@ EVIDENCE: Mapping[str, Evidence] = {
         Evidence("cascade", (2, 3, 4), cascade, "--seeds 5"),
         Evidence("one_time_event", (6,), one_time_event),
         Evidence("data_efficiency", (7,), data_efficiency),
+        Evidence("frequency_and_salience", (12,), frequency_and_salience),
     )
 }

@@ -1,0 +1,355 @@
+"""The ledger: how a verdict follows from numbers, what is read of each recording, and that reversed data reverse it."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from bioplastic import cli
+from bioplastic.claims import evidence, ledger, render
+from bioplastic.claims.criterion import CLAIMS, Condition, Row, overall
+from bioplastic.claims.evidence import EVIDENCE, Measures
+from bioplastic.recording import RecordingError, Variable, write_hdf5, write_labelled
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SEEDS = np.arange(5)
+NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02])
+
+
+def condition(values: Any, side: Any = ">", bound: float = 0.0) -> Condition:
+    return Condition("x", np.asarray(values, float), side, bound)
+
+
+def row(values: Any, *, own: bool = False, **others: Any) -> Row:
+    return Row(1, "someone", (condition(values),), own=own, **others)
+
+
+# ------------------------------------------------------------------------------------------ verdicts
+
+
+@pytest.mark.parametrize(
+    ("values", "side", "bound", "holds", "fails"),
+    [
+        ([1, 2, 3, 4, 5], ">", 0, True, False),
+        ([1, 2, 3, 4, 5], "<", 0, False, True),
+        ([-1, -1, 0, 1, 1], ">", 0, False, False),
+        ([11] * 5, ">=", 11, True, False),
+        ([11] * 5, ">", 11, False, True),
+        ([3] * 5, "<=", 3, True, False),
+        ([3] * 5, "<", 3, False, True),
+        ([np.nan] * 5, ">", 0, False, False),
+    ],
+)
+def test_a_condition_holds_or_fails_with_its_whole_interval(values, side, bound, holds, fails):
+    one = condition(values, side, bound)
+    assert (one.holds, one.fails) == (holds, fails)
+
+
+def test_verdict_of_a_row():
+    up, down, unclear = np.ones(5) + NOISE, -np.ones(5) + NOISE, 50 * NOISE
+    assert row(up).verdict == "supported"
+    assert row(up).note == ""
+    assert row(down).verdict == "refuted"
+    assert row(down).note == "against it: x: -1 [-1.01, -0.988] (asked: > 0)"
+    assert row(unclear).verdict == "not decided"
+    assert row(unclear).note.startswith("undecided: x: 0 [")
+    assert row(up[:4]).verdict == "not decided"
+    assert row(up[:4]).note == "4 seeds, 5 are needed"
+    assert row(up, refutes=(condition(up, ">", 0.5),)).verdict == "refuted"
+    assert row(up, refutes=(condition(up, ">", 2),)).verdict == "supported"
+    assert row(up, controls=(condition(down),)).verdict == "not decided"
+    assert row(up, controls=(condition(down),)).note.startswith("a control does not hold: x: -1")
+    assert row(up, controls=(condition(up),)).verdict == "supported"
+    both = Row(1, "someone", (condition(up), condition(down)))
+    assert both.verdict == "refuted"
+    assert both.effect.mean == pytest.approx(1)
+
+
+def test_verdict_on_a_claim():
+    yes, no, unclear = row(np.ones(5)), row(-np.ones(5)), row(50 * NOISE)
+    assert overall([]) == "not recorded"
+    assert overall([yes, yes]) == "supported"
+    assert overall([no]) == "refuted"
+    assert overall([yes, no]) == overall([yes, no, unclear]) == "mixed"
+    assert overall([yes, unclear]) == "not decided"
+    assert overall([yes, row(-np.ones(5), own=True)]) == "supported"
+
+
+def test_claims_are_those_of_the_page():
+    table = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \|", (DOCS / "claims.md").read_text(), flags=re.M)
+    assert [(int(number), text, who) for number, text, who in table] == [(c.number, c.text, c.shown_by) for c in CLAIMS]
+
+
+def test_every_claim_has_a_recording_and_every_recording_a_script():
+    assert {number for item in EVIDENCE.values() for number in item.claims} == {c.number for c in CLAIMS}
+    scripts = Path(__file__).resolve().parents[1] / "scripts"
+    for name, item in EVIDENCE.items():
+        assert (scripts / f"{name}.py").exists()
+        assert item.command.split()[:2] == ["python", f"scripts/{name}.py"]
+
+
+# ------------------------------------------------------------------------------------------ recordings
+
+Arrays = dict[str, tuple[tuple[str, ...], Any]]
+
+
+def write(path: Path, groups: dict[str, Arrays], *, complete: bool = True) -> Path:
+    """A recording whose summary holds these arrays, by group and name; one named like its axis labels it."""
+
+    def fill(file: h5py.File) -> None:
+        file.attrs["complete"] = np.int8(complete)
+        for name, arrays in groups.items():
+            rows, values = {}, {}
+            for key, (dims, value) in arrays.items():
+                kind = "str" if isinstance(value[0], str) else "float64"
+                rows[key], values[key] = Variable(dims, "1", key, kind), value
+            write_labelled(file.require_group(f"summary/{name}".rstrip("/")), rows, values)
+
+    write_hdf5(path, fill, schema="test")
+    return path
+
+
+def axes(**labels: Any) -> Arrays:
+    return {name: ((name,), values) for name, values in labels.items()} | {"seed": (("seed",), SEEDS)}
+
+
+def by_seed(*shape: int) -> np.ndarray:
+    return np.broadcast_to(NOISE, (*shape, 5)).copy()
+
+
+def main_recording(reversed_: bool) -> dict[str, Arrays]:
+    learners = ["error relay", "backprop", "backprop, truncated"]
+    reach = np.zeros((3, 2, 1, 5))
+    reach[0, :, 0] = np.array([[1.0], [3.0]] if not reversed_ else [[3.0], [1.0]]) + NOISE
+    reach[1] = 3
+    arrival = np.ones((3, 2, 1, 5, 6))
+    arrival[2, ..., 4:] = np.nan
+    if reversed_:
+        arrival[1, ..., 2:] = 7
+    dims = ("learner", "event_fraction", "replay", "seed")
+    return {
+        "": axes(learner=learners, event_fraction=[0.1, 1.0], replay=["off"], hop=np.arange(6))
+        | {"reach": (dims, reach), "error_signal_reach": (dims, reach), "arrival": ((*dims, "hop"), arrival)}
+    }
+
+
+def cascade_recording(reversed_: bool) -> dict[str, Arrays]:
+    learners = [*evidence.CASCADE_RULES, "error relay, unscreened", "backprop"]
+    arrival = np.ones((6, 2, 1, 5, 6))
+    if not reversed_:
+        arrival[:4, ..., :] = [1, 3, 5, 7, np.nan, np.nan]
+    mismatch = np.full(arrival.shape, 0.9 if reversed_ else 0.01)
+    dims = ("learner", "event_fraction", "replay", "seed", "hop")
+    return {
+        "": axes(learner=learners, event_fraction=[0.1, 1.0], replay=["off"], hop=np.arange(6))
+        | {"arrival": (dims, arrival), "mismatch_before": (dims, mismatch)}
+    }
+
+
+def event_recording(reversed_: bool) -> dict[str, Arrays]:
+    arms = ["no replay", "replay", "shuffled outcomes", "stimulus alone", "memory deleted"]
+    reach, along = by_seed(5), by_seed(5) - 1
+    reach[1] += -2 if reversed_ else 2
+    along[1] += 2
+    day = by_seed(2)
+    day[0 if reversed_ else 1] += 3
+    return {
+        "": axes(arm=arms, salience=[0.1, 4.0])
+        | {
+            "reach": (("arm", "seed"), reach),
+            "reach_along": (("arm", "seed"), along),
+            "reach_day": (("salience", "seed"), day),
+        }
+    }
+
+
+def efficiency_recording(reversed_: bool) -> dict[str, Arrays]:
+    groups = {}
+    for name, kind in (
+        ("all_digits", "uniform, 1"),
+        ("the_9", "prioritised, 1"),
+        ("the_9_far_hops_only", "prioritised, 1"),
+    ):
+        score = np.moveaxis(by_seed(2, 2, 3), -1, 2)  # learner, replay, seed, event
+        score[1 if reversed_ else 0, :, :, 1:] += 0.3
+        groups[name] = axes(learner=["error relay", "backprop"], replay=["off", kind], event=[0, 10, 20]) | {
+            "score": (("learner", "replay", "seed", "event"), score)
+        }
+    return groups
+
+
+def map_recording(reversed_: bool) -> dict[str, Arrays]:
+    groups = {}
+    for name, rules in (("frozen", evidence.CASCADE_RULES[:1]), ("learning", evidence.CASCADE_RULES)):
+        n = len(rules)
+        reach = by_seed(n, 2, 3) + np.array([0.0, 1.0])[:, None, None] + np.array([0.0, 1.0, 2.0])[:, None]
+        groups[name] = axes(
+            learner=list(rules),
+            event_fraction=[0.1, 0.2],
+            salience=[1.0, 2.0, 4.0],
+            predictor=["frequency", "salience", "theory"],
+        ) | {
+            "reach": (("learner", "event_fraction", "salience", "seed"), -reach if reversed_ else reach),
+            "explained": (("learner", "seed", "predictor"), np.tile([0.2, 0.7, 0.9], (n, 5, 1))),
+        }
+    return groups
+
+
+FAKES: dict[str, Callable[[bool], dict[str, Arrays]]] = {
+    "reach_vs_frequency": main_recording,
+    "cascade": cascade_recording,
+    "one_time_event": event_recording,
+    "data_efficiency": efficiency_recording,
+    "frequency_and_salience": map_recording,
+}
+
+
+def test_every_experiment_is_tested_here():
+    assert set(FAKES) == set(EVIDENCE)
+
+
+@pytest.mark.parametrize("name", FAKES)
+def test_reversed_data_reverse_every_verdict(name, tmp_path):
+    verdicts = {}
+    for reversed_ in (False, True):
+        folder = tmp_path / str(reversed_)
+        folder.mkdir()
+        write(folder / f"{name}.h5", FAKES[name](reversed_))
+        entries = [e for e in ledger.read(folder, {name: EVIDENCE[name]}).entries if e.row is not None]
+        assert sorted({e.claim.number for e in entries}) == sorted(EVIDENCE[name].claims)
+        verdicts[reversed_] = [e.verdict for e in entries]
+    assert set(verdicts[False]) == {"supported"}
+    assert set(verdicts[True]) == {"refuted"}
+
+
+def test_numbers_are_those_of_the_recording(tmp_path):
+    write(tmp_path / "reach_vs_frequency.h5", main_recording(False))
+    found = ledger.read(tmp_path, {"m": EVIDENCE["reach_vs_frequency"]}).entries
+    assert [str(e.row.effect) for e in found if e.row] == ["5 [5, 5]", "2 [2, 2]", "2 [2, 2]"]  # hops; hops per decade
+    write(tmp_path / "one_time_event.h5", event_recording(False))
+    first, second = (e.row for e in ledger.read(tmp_path, {"o": EVIDENCE["one_time_event"]}).entries)
+    assert first is not None and second is not None
+    assert (first.effect.mean, second.effect.mean) == (pytest.approx(2), pytest.approx(3))
+    assert [c.estimate.mean for c in first.controls] == pytest.approx([-2, -2, -2])
+
+
+@pytest.mark.parametrize(
+    ("arrival", "expected"),
+    [
+        ([1, 2, 3, np.nan], 1.0),
+        ([3, 2, 1], -1.0),
+        ([1, 1, 1], 0.0),
+        ([1, 3, 2], 0.5),  # 1 - 6 (0 + 1 + 1)/(3 (9 - 1))
+        ([1, np.nan], np.nan),
+    ],
+)
+def test_order_of_arrival(arrival, expected):
+    assert evidence.order_of(np.array(arrival, float)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_measures_are_picked_by_label(tmp_path):
+    values = np.arange(20.0).reshape(2, 5, 2)
+    arrays = axes(learner=["a", "b"], x=[0.1, 0.3]) | {"y": (("learner", "seed", "x"), values)}
+    with h5py.File(write(tmp_path / "f.h5", {"": arrays})) as file:
+        found = Measures(file["summary"])
+        assert found.labels("learner") == ["a", "b"]
+        np.testing.assert_array_equal(found.of("y", learner="b"), values[1])
+        np.testing.assert_array_equal(found.of("y", x=0.1 + 0.2), values[:, :, 1].T)
+        for where, message in (
+            ({"learner": "c"}, "y: learner has no 'c'; it has a, b"),
+            ({"z": 1}, "y has no axis z; it has learner, seed, x"),
+        ):
+            with pytest.raises(KeyError, match=re.escape(message)):
+                found.of("y", **where)
+
+
+# ------------------------------------------------------------------------------------------ the ledger
+
+
+def test_missing_recordings_are_rows_that_say_how_to_make_them(tmp_path):
+    found = ledger.read(tmp_path)
+    assert {e.verdict for e in found.entries} == {"not recorded"}
+    assert [e.claim.number for e in found.entries] == sorted(e.claim.number for e in found.entries)
+    assert "run: python scripts/cascade.py --seeds 5" in {e.note for e in found.entries}
+    assert [claim for claim, entries in found.by_claim() if not entries] == []
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_bytes(b"nothing"), "cascade.h5 cannot be read"),
+        (lambda path: write(path, cascade_recording(False), complete=False), "cascade.h5 is not complete; remove it"),
+        (
+            lambda path: write(path, main_recording(False)),
+            "cascade.h5 is not what scripts/cascade.py records now (arrival: learner has no "
+            "'error relay, unscreened'; it has error relay, backprop, backprop, truncated); remove it and run: "
+            "python scripts/cascade.py --seeds 5",
+        ),
+    ],
+)
+def test_bad_recordings_are_refused(make, message, tmp_path):
+    make(tmp_path / "cascade.h5")
+    with pytest.raises(RecordingError, match=re.escape(message)):
+        ledger.read(tmp_path)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(
+        RecordingError, match=r"none is no folder: give the one with the recordings, such as data/runs\."
+    ):
+        ledger.read(tmp_path / "none")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("cascade", "one_time_event"):
+        write(tmp_path / f"{name}.h5", FAKES[name](False))
+    Image.new("RGB", (3000, 1500), "white").save(tmp_path / "cascade.png")
+    return tmp_path
+
+
+def test_written_ledger(folder):
+    paths = render.write(ledger.read(folder), folder / "out" / "ledger")
+    assert [path.name for path in paths] == ["ledger.md", "ledger.html", "ledger.csv"]
+    markdown, page, table = (path.read_text(encoding="utf-8") for path in paths)
+    rows = list(csv.DictReader(io.StringIO(table)))
+    entries = ledger.read(folder).entries
+    assert len(rows) == len(entries)
+    one = next(r for r in rows if r["recording"] == "one_time_event.h5")
+    assert (float(one["mean"]), one["seeds"], one["verdict"]) == (pytest.approx(2), "5", "supported")
+    assert one["made_by"] == "python scripts/one_time_event.py"
+    for entry in entries:
+        for text in render.cells(entry):
+            assert text.replace("|", "\\|") in markdown
+    assert "| 6 | attention, memory and replay carry an important one-time event deep |" in markdown
+    assert "![cascade](figures/cascade.png)" in markdown
+    assert '<img src="figures/cascade.png"' in page
+    assert "hops changed as by real events, memory deleted" in page
+    with Image.open(folder / "out" / "figures" / "cascade.png") as image:
+        assert image.size == (render.FIGURE_WIDTH, render.FIGURE_WIDTH // 2)
+
+
+def test_the_command(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
+    assert cli.main(["claims", str(folder), "--out", str(folder / "ledger")]) == 0
+    out = capsys.readouterr().out
+    assert "6. attention, memory and replay carry an important one-time event deep" in out
+    assert "run: python scripts/data_efficiency.py" in out
+    assert f"wrote {folder / 'ledger.csv'}" in out
+    assert cli.main(["claims", "--list"]) == 0
+    assert "cascade --seeds 5" in capsys.readouterr().out
+    assert cli.main(["claims", str(folder / "none")]) == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_a_ledger_that_cannot_be_written(folder):
+    (folder / "file").write_text("")
+    with pytest.raises(RecordingError, match=r"the ledger cannot be written to .* give another --out\."):
+        render.write(ledger.read(folder), folder / "file" / "ledger")
