@@ -537,7 +537,7 @@ def verdicts(done: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def map_panel(axes: Axes, values: Mapping[str, Any], i: int, n_hops: int, *, contours: bool) -> Any:
     """Draw reach over event fraction and salience, with lines of equal dimensionless frequency."""
-    mean = np.nanmean(np.where(np.isfinite(values["reach"][i]), values["reach"][i], np.nan), axis=-1)
+    mean = values["reach"][i].mean(-1)
     f, x = values["event_fraction"], values["salience"]
     image = axes.imshow(mean.T, origin="lower", cmap="Greys", vmin=-1, vmax=n_hops - 1, aspect="auto")
     for j, k in np.ndindex(mean.shape):
@@ -547,10 +547,9 @@ def map_panel(axes: Axes, values: Mapping[str, Any], i: int, n_hops: int, *, con
         else:
             axes.text(j, k, "–", ha="center", va="center", fontsize=6.5, color="0.4")
     if contours:
-        levels = np.geomspace(*np.quantile(values["dimensionless_frequency"], [0.1, 0.9]), 4)
-        axes.contour(
-            values["dimensionless_frequency"].T, levels=levels, colors="#a3260f", linewidths=0.8, linestyles="--"
-        )
+        held = values["dimensionless_frequency"].T
+        low, high = np.quantile(held, [0.1, 0.9])
+        axes.contour(held, levels=np.geomspace(low, high, 4), colors="#a3260f", linewidths=0.8, linestyles="--")
     axes.set_xticks(range(len(f)), [f"{v:g}" for v in f])
     axes.set_yticks(range(len(x)), [f"{v:g}" for v in x])
     axes.set_xlabel("event fraction")

@@ -256,8 +256,9 @@ def frequency_and_salience(file: h5py.File) -> list[Row]:
     rows = []
     for arm, rules in (("frozen", (SCREENED,)), ("learning", CASCADE_RULES)):
         found = Measures(file["summary"][arm])
+        recorded = found.labels("learner")
         frequency, salience = (np.log2(found.labels(axis)) for axis in ("event_fraction", "salience"))
-        for rule in rules:
+        for rule in (r for r in rules if r in recorded):
             there = found.of("reach", learner=rule)  # seed, event fraction, salience
             explained = found.of("explained", learner=rule)
             predictor = found.labels("predictor")
