@@ -293,6 +293,79 @@ def frequency_and_salience(file: h5py.File) -> list[Row]:
     return rows
 
 
+def neglected_cue(file: h5py.File) -> list[Row]:
+    """Rows of the neglected cue: claim 5, and the opposite effect."""
+    found = Measures(file["summary"])
+    fractions, entries = found.labels("event_fraction"), np.array(found.labels("entry"))
+    rare, often = min(fractions), max(fractions)
+    far = entries >= len(found.labels("hop")) / 2
+    rows = []
+    for replay, own in (("off", False), ("replay", True)):
+        how = "with replay" if own else "without replay"
+        backprop = found.of("discrimination", learner=BACKPROP, replay=replay, event_fraction=rare)[:, far].mean(1)
+        for rule in (SCREENED, "equilibrium relay", UNSCREENED):
+            told = found.of("discrimination", learner=rule, replay=replay, event_fraction=rare)[:, far].mean(1)
+            what = f"event told from background, cue half the chain or more upstream, rarest event, {how}"
+            rows.append(
+                Row(
+                    5,
+                    rule,
+                    (Condition(f"{what}, less half of backprop's", told - backprop / 2, "<", 0),),
+                    (Condition(f"{what}, less backprop's", told - backprop, ">=", 0),),
+                    own=own or rule == UNSCREENED,
+                )
+            )
+    for rule in (SCREENED, "equilibrium relay", UNSCREENED, BACKPROP):
+        norm = [found.of("cue_norm_fixed", learner=rule, replay="off", event_fraction=f).mean(1) for f in (rare, often)]
+        what = "cue weights changed by as many occurrences, rarest less commonest event, by the sum of both"
+        share = np.divide(norm[0] - norm[1], norm[0] + norm[1], out=np.zeros(len(norm[0])), where=norm[0] + norm[1] > 0)
+        rows.append(Row(5, rule, (Condition(what, share, ">", 0),), own=True))
+    return rows
+
+
+def belief_desire(file: h5py.File) -> list[Row]:
+    """Rows of belief, desire, intention and action: claim 9."""
+    found = Measures(file["summary"])
+    learners, exposures = found.labels("learner"), found.labels("exposure")
+    rows = []
+
+    def elsewhere(learner: str, exposure: str) -> np.ndarray:
+        """Share of choices that change in other situations with the same belief or the same desire."""
+        by = [
+            found.of("behaviour_change", learner=learner, blamed="choice", exposure=exposure, situation=situation)
+            for situation in ("same belief", "same desire")
+        ]
+        return np.mean(by, axis=0)
+
+    for rule in (x for x in learners if x != BACKPROP):
+        for exposure in exposures:
+            where = {"blamed": "choice", "exposure": exposure}
+            share = [found.of("upstream_share", learner=x, **where) for x in (BACKPROP, rule)]
+            less = share[0] - share[1]
+            what = f"share of beliefs and desires in the change, disapproved {exposure}, policy gradient less this"
+            away = elsewhere(BACKPROP, exposure) - elsewhere(rule, exposure)
+            rows.append(
+                Row(
+                    9,
+                    rule,
+                    (
+                        Condition(what, less, ">=", SHARE_MARGIN),
+                        Condition("choices that change elsewhere, policy gradient less this", away, ">", 0),
+                    ),
+                    (Condition(what, less, "<=", 0),),
+                )
+            )
+    for learner in learners:
+        for exposure in exposures:
+            change = [
+                found.of("value_change", learner=learner, blamed=blamed, exposure=exposure)
+                for blamed in ("choice", "execution")
+            ]
+            what = f"change of values, disapproved {exposure}: of the choice less of the execution"
+            rows.append(Row(9, learner, (Condition(what, change[0] - change[1], ">", 0),), own=True))
+    return rows
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A recording that the ledger reads.
@@ -325,8 +398,10 @@ EVIDENCE: Mapping[str, Evidence] = {
     for e in (
         Evidence("reach_vs_frequency", (1, 5), reach_vs_frequency, "--seeds 5"),
         Evidence("cascade", (2, 3, 4), cascade, "--seeds 5"),
+        Evidence("neglected_cue", (5,), neglected_cue),
         Evidence("one_time_event", (6,), one_time_event),
         Evidence("data_efficiency", (7,), data_efficiency),
+        Evidence("belief_desire", (9,), belief_desire),
         Evidence("frequency_and_salience", (12,), frequency_and_salience),
     )
 }
