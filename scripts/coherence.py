@@ -511,7 +511,8 @@ class Bench:
         tasks = [session.task(len(session.shown) + len(session.probed)) for session in sessions]
         first = np.cumsum([0, *(len(task.stimuli) for task in tasks)])
         joined = Task(
-            *(np.concatenate([getattr(task, name) for task in tasks]) for name in ("stimuli", "outcomes")),
+            stimuli=np.concatenate([task.stimuli for task in tasks]),
+            outcomes=np.concatenate([task.outcomes for task in tasks]),
             label=np.arange(first[-1]),
             held_out=np.zeros(first[-1], bool),
             rare_label=0,
@@ -837,7 +838,9 @@ def in_series(bench: Bench, conditions: Sequence[Condition]) -> list[SeriesRun]:
 
 
 def tuning_conditions(config: Config, learner: Learner, part: str) -> list[Condition]:
-    """Return the lives that choose a learner's rate, the networks of one rate after the other."""
+    """Return the lives that choose a learner's rate, the networks of one rate after the other; none if it has one."""
+    if len(learner.rates(config)) == 1:
+        return []
     seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)
     return [Condition(learner, part, seed, rate, TUNING) for rate in learner.rates(config) for seed in seeds]
 
@@ -852,6 +855,8 @@ def tuning_values(
 
 def chosen_rate(config: Config, learner: Learner, part: str, runs: Mapping[str, Mapping[str, Any]]) -> float:
     """Return the rate at which the learner learns best what it is shown; what it then thinks has no say."""
+    if not tuning_conditions(config, learner, part):
+        return learner.rates(config)[0]
     return learner.rates(config)[int(np.argmax(tuning_values(config, learner, part, runs, "score").mean(1)))]
 
 
@@ -953,7 +958,7 @@ SWEEP_ROWS = {
         ("learner", "rate_index", "tuning_seed", "distance"), "1", "mean margin, by distance, after the loop"
     ),
 }
-"""Variables of ``/learning_rate_sweep``; NaN where a learner has fewer rates."""
+"""Variables of ``/learning_rate_sweep``; NaN where a learner has fewer rates, or one only."""
 
 
 def run_rows(name: str) -> Mapping[str, Variable]:
@@ -986,7 +991,7 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
     """Gather the results into labelled arrays."""
     rates = np.array([[chosen_rate(config, x, part, runs) for part in PARTS] for x in LEARNERS])
     edge = [
-        [rate in (x.rates(config)[0], x.rates(config)[-1]) for rate in row]
+        [len(x.rates(config)) > 1 and rate in (x.rates(config)[0], x.rates(config)[-1]) for rate in row]
         for x, row in zip(LEARNERS, rates, strict=True)
     ]
     places = np.arange(1, config.n_items + 1)
@@ -1040,6 +1045,8 @@ def swept(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     for i, learner in enumerate(LEARNERS):
         n = len(learner.rates(config))
         rate[i, :n] = learner.rates(config)
+        if n == 1:
+            continue
         for j, part in enumerate(PARTS):
             score[i, j, :n] = tuning_values(config, learner, part, runs, "score")
         found = tuning_values(config, learner, PAIRS, runs, "agreement")[:, :, 0, GROUPS.index("not rehearsed")]
@@ -1083,6 +1090,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
     if store is None:
         return out
     bench = Bench(config)
+    parts: dict[str, Callable[[Bench, Sequence[Condition]], Sequence[PairsRun | SeriesRun]]]
     parts = {PAIRS: pairs, SERIES: in_series}
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor, ThreadPoolExecutor(1) as beside:
 
@@ -1139,6 +1147,8 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
 # ------------------------------------------------------------------------------------------ tables and figure
 
+ENOUGH = 5
+"""Seeds below which nothing is concluded."""
 MARGIN = 0.1
 """Of a correlation: below it nobody would act differently (docs/claims.md)."""
 
@@ -1199,7 +1209,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             top.set_yticks(range(len(arms)), arms)
             top.set_ylim(len(arms) - 0.4, -0.6)
             top.set_xlim(lowest, 1.03)
-            top.set_xlabel("agreement, direct and through B (1)")
+            top.set_xlabel("agreement (correlation)")
             plots.heading(top, name)
             for what, (color, marker, line) in DRAWN.items():
                 j, look_at = (arms.index(LOOP), 0) if what == "before" else (arms.index(what), -1)
@@ -1233,11 +1243,11 @@ def pairs_table(summary: Mapping[str, Any]) -> Table:
     """Return the table of the first part."""
     n = len(summary["seed"])
     table = Table(
-        title=f"Pairs never met nor rehearsed, correlations: mean over {n} seed{'s' * (n > 1)} [95 % interval]"
+        title=f"Pairs never met nor rehearsed: mean over {n} seed{'s' * (n > 1)} [95 % interval]. Agreement of A's "
+        "direct prediction of C with that through B; correlations with what is true: both, B of A, C of B"
     )
-    columns = ("learner", "after", "agreement", "plain", "direct, true", "through B, true", "B from A", "C from B")
-    for column in columns:
-        table.add_column(column)
+    for column in ("learner", "after", "agreement", "plain", "direct", "through", "B of A", "C of B"):
+        table.add_column(column, no_wrap=column != "learner")
     g = list(summary["group"]).index("not rehearsed")
     names = ("agreement", "agreement_plain", "direct", "through", "a_evokes_b", "b_evokes_c")
     for i, learner in enumerate(summary["learner"]):
@@ -1251,9 +1261,12 @@ def pairs_table(summary: Mapping[str, Any]) -> Table:
 
 def series_table(summary: Mapping[str, Any]) -> Table:
     """Return the table of the second part."""
-    table = Table(title="A series: comparisons never made, margins of the right answer (1: as taught)")
-    for column in ("learner", "after", "right, %", "neighbours", "farthest", "slope", "inner slope", "by thinking, %"):
-        table.add_column(column)
+    table = Table(
+        title="A series: comparisons never made that are right, at once and by thinking (%); margin of the right "
+        "answer (1: as taught), neighbours and farthest; slope of the margin over distance, with and without the ends"
+    )
+    for column in ("learner", "after", "right", "think", "near", "far", "slope", "inner slope"):
+        table.add_column(column, no_wrap=column != "learner")
     for i, learner in enumerate(summary["learner"]):
         for arm, look in (("experience", 0), *((arm, -1) for arm in summary["arm"])):
             j = 0 if arm == "experience" else list(summary["arm"]).index(arm)
@@ -1262,11 +1275,11 @@ def series_table(summary: Mapping[str, Any]) -> Table:
             thought = 100 * far_from(summary["thought"])[i, j, look]
             cells = (
                 str(comparison.estimate(right)),
+                f"{thought.mean():.0f}",
                 f"{margin[:, 0].mean():.2f}",
                 f"{margin[:, -1].mean():.2f}",
                 str(comparison.estimate(summary["distance_slope"][i, j, look])),
                 str(comparison.estimate(summary["distance_slope_inner"][i, j, look])),
-                f"{thought.mean():.0f}",
             )
             table.add_row(learner if look == 0 else "", arm, *cells)
     return table
@@ -1284,6 +1297,7 @@ def show(path: Path) -> None:
         summary = recording.read_labelled(file["summary"], SUMMARY_ROWS)
         sweep_of = recording.read_labelled(file["learning_rate_sweep"], SWEEP_ROWS)
     console = script.console()
+    enough = len(summary["seed"]) >= ENOUGH
     console.print(pairs_table(summary))
     console.print(series_table(summary))
     for i, name in enumerate(summary["learner"]):
@@ -1291,18 +1305,20 @@ def show(path: Path) -> None:
         line = "; ".join(f"{what}: {gain}" for what, gain in gains.items() if what != MET)
         console.print(f"{name}: the loop leaves the agreement higher, by, than {line}.", soft_wrap=True)
         asked = [gains[what] for what in ("before", FROZEN, OFF, SHUFFLED)]
-        holds = all(gain.low >= MARGIN for gain in asked)
-        console.print(
-            f"{name}: {MARGIN} or more over before, weights frozen, loop off and shuffled: "
-            + ("yes." if holds else "NO: the argument does not get what it asks for."),
-            soft_wrap=True,
-        )
+        if enough:
+            holds = all(gain.low >= MARGIN for gain in asked)
+            console.print(
+                f"{name}: {MARGIN} or more over before, weights frozen, loop off and shuffled: "
+                + ("yes." if holds else "NO: the argument does not get what it asks for."),
+                soft_wrap=True,
+            )
         for j, part in enumerate(summary["part"]):
             tried = zip(sweep_of["rate"][i], sweep_of["score"][i, j].mean(1), strict=True)
             scores = ", ".join(f"{rate:g}: {score:.3f}" for rate, score in tried if np.isfinite(score))
             edge = ", on the edge of those tried" if summary["rate_at_edge"][i, j] else ""
             console.print(
-                f"  {part}: rate {summary['learning_rate'][i, j]:g}{edge} (rate: learned {scores})", soft_wrap=True
+                f"  {part}: rate {summary['learning_rate'][i, j]:g}{edge}{f' (rate: learned {scores})' * bool(scores)}",
+                soft_wrap=True,
             )
         steps = zip(sweep_of["rate"][i], sweep_of["agreement_after"][i].mean(1), strict=True)
         console.print(
@@ -1313,7 +1329,11 @@ def show(path: Path) -> None:
         after = comparison.estimate(far_from(summary["accuracy_at_distance"])[i, list(summary["arm"]).index(LOOP), -1])
         console.print(
             f"  comparisons never made are right before any thought in {before}, after the loop in {after}"
-            + (": no thought is needed for that, which is against the argument." if before.low > 0.5 else "."),
+            + (
+                ": no thought is needed for that, which is against the argument."
+                if enough and before.low > 0.5
+                else "."
+            ),
             soft_wrap=True,
         )
     for written in plots.save(figure(summary), path.with_suffix("")):
