@@ -14,7 +14,8 @@ Source
 Command
     python scripts/coherence.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 5 minutes, --quick half a minute. It may be interrupted and goes on.
+    On two cores: default 6 minutes (estimated from its processor time), --quick half a minute, and half a minute to
+    compile. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -1239,6 +1240,12 @@ def figure(summary: Mapping[str, Any]) -> Figure:
     return drawn
 
 
+def short(values: np.ndarray) -> str:
+    """Mean over seeds with its interval, to two places."""
+    found = comparison.estimate(values)
+    return f"{found.mean:.2f}" if found.n == 1 else f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
 def pairs_table(summary: Mapping[str, Any]) -> Table:
     """Return the table of the first part."""
     n = len(summary["seed"])
@@ -1253,8 +1260,8 @@ def pairs_table(summary: Mapping[str, Any]) -> Table:
     for i, learner in enumerate(summary["learner"]):
         for arm, look in (("experience", 0), *((arm, -1) for arm in summary["arm"])):
             j = 0 if arm == "experience" else list(summary["arm"]).index(arm)
-            cells = [comparison.estimate(summary[name][i, j, g, look]) for name in names]
-            shown = [str(cells[0]), *(f"{cell.mean:.2f}" for cell in cells[1:])]
+            cells = [summary[name][i, j, g, look] for name in names]
+            shown = [short(cells[0]), *(f"{cell.mean():.2f}" for cell in cells[1:])]
             table.add_row(learner if look == 0 else "", arm, *shown)
     return table
 
@@ -1262,7 +1269,7 @@ def pairs_table(summary: Mapping[str, Any]) -> Table:
 def series_table(summary: Mapping[str, Any]) -> Table:
     """Return the table of the second part."""
     table = Table(
-        title="A series: comparisons never made that are right, at once and by thinking (%); margin of the right "
+        title="A series: comparisons never made that are right, at once and by thinking (1: all); margin of the right "
         "answer (1: as taught), neighbours and farthest; slope of the margin over distance, with and without the ends"
     )
     for column in ("learner", "after", "right", "think", "near", "far", "slope", "inner slope"):
@@ -1271,15 +1278,15 @@ def series_table(summary: Mapping[str, Any]) -> Table:
         for arm, look in (("experience", 0), *((arm, -1) for arm in summary["arm"])):
             j = 0 if arm == "experience" else list(summary["arm"]).index(arm)
             margin = summary["margin_at_distance"][i, j, look]
-            right = 100 * far_from(summary["accuracy_at_distance"])[i, j, look]
-            thought = 100 * far_from(summary["thought"])[i, j, look]
+            right = far_from(summary["accuracy_at_distance"])[i, j, look]
+            thought = far_from(summary["thought"])[i, j, look]
             cells = (
-                str(comparison.estimate(right)),
-                f"{thought.mean():.0f}",
+                short(right),
+                f"{thought.mean():.2f}",
                 f"{margin[:, 0].mean():.2f}",
                 f"{margin[:, -1].mean():.2f}",
-                str(comparison.estimate(summary["distance_slope"][i, j, look])),
-                str(comparison.estimate(summary["distance_slope_inner"][i, j, look])),
+                short(summary["distance_slope"][i, j, look]),
+                short(summary["distance_slope_inner"][i, j, look]),
             )
             table.add_row(learner if look == 0 else "", arm, *cells)
     return table
@@ -1304,6 +1311,11 @@ def show(path: Path) -> None:
         gains = {what: comparison.estimate(values) for what, values in raised(summary, i).items()}
         line = "; ".join(f"{what}: {gain}" for what, gain in gains.items() if what != MET)
         console.print(f"{name}: the loop leaves the agreement higher, by, than {line}.", soft_wrap=True)
+        plain = summary["agreement_plain"][i, :, list(GROUPS).index("not rehearsed"), -1]
+        ahead = comparison.estimate(
+            plain[list(summary["arm"]).index(LOOP)] - plain[list(summary["arm"]).index(SHUFFLED)]
+        )
+        console.print(f"  with the means of cells left in, than {SHUFFLED}: {ahead}.", soft_wrap=True)
         asked = [gains[what] for what in ("before", FROZEN, OFF, SHUFFLED)]
         if enough:
             holds = all(gain.low >= MARGIN for gain in asked)

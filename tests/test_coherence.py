@@ -301,6 +301,17 @@ def test_by_how_much_the_loop_raises_agreement(script):
     assert gains[script.SHUFFLED] == pytest.approx(np.array([0.8, 0.7]) - 3.3)
 
 
+def test_mean_with_interval(script):
+    assert script.short(np.array([0.125])) == "0.12"
+    assert script.short(np.array([0.5, 0.5])) == "0.50 [0.50, 0.50]"
+
+
+def test_nothing_is_tried_where_there_is_one_rate(script):
+    config = replace(script.Config(), spiking_rates=(0.1,))
+    assert script.tuning_conditions(config, script.RELAY, "pairs") == []
+    assert script.chosen_rate(config, script.RELAY, "pairs", {}) == pytest.approx(0.1)
+
+
 # ---------------------------------------------------------------------------------------- the circuit
 
 
