@@ -1272,7 +1272,7 @@ def series_table(summary: Mapping[str, Any]) -> Table:
         title="A series: comparisons never made that are right, at once and by thinking (1: all); margin of the right "
         "answer (1: as taught), neighbours and farthest; slope of the margin over distance, with and without the ends"
     )
-    for column in ("learner", "after", "right", "think", "near", "far", "slope", "inner slope"):
+    for column in ("learner", "after", "right", "think", "near", "far", "slope", "inner"):
         table.add_column(column, no_wrap=column != "learner")
     for i, learner in enumerate(summary["learner"]):
         for arm, look in (("experience", 0), *((arm, -1) for arm in summary["arm"])):
@@ -1286,7 +1286,7 @@ def series_table(summary: Mapping[str, Any]) -> Table:
                 f"{margin[:, 0].mean():.2f}",
                 f"{margin[:, -1].mean():.2f}",
                 short(summary["distance_slope"][i, j, look]),
-                short(summary["distance_slope_inner"][i, j, look]),
+                f"{summary['distance_slope_inner'][i, j, look].mean():.2f}",
             )
             table.add_row(learner if look == 0 else "", arm, *cells)
     return table
@@ -1332,11 +1332,6 @@ def show(path: Path) -> None:
                 f"  {part}: rate {summary['learning_rate'][i, j]:g}{edge}{f' (rate: learned {scores})' * bool(scores)}",
                 soft_wrap=True,
             )
-        steps = zip(sweep_of["rate"][i], sweep_of["agreement_after"][i].mean(1), strict=True)
-        console.print(
-            "  agreement after the loop, by rate: " + ", ".join(f"{r:g}: {a:.2f}" for r, a in steps if np.isfinite(a)),
-            soft_wrap=True,
-        )
         before = comparison.estimate(far_from(summary["accuracy_at_distance"])[i, 0, 0])
         after = comparison.estimate(far_from(summary["accuracy_at_distance"])[i, list(summary["arm"]).index(LOOP), -1])
         console.print(
@@ -1346,6 +1341,13 @@ def show(path: Path) -> None:
                 if enough and before.low > 0.5
                 else "."
             ),
+            soft_wrap=True,
+        )
+        if np.isnan(sweep_of["agreement_after"][i]).all():
+            continue
+        steps = zip(sweep_of["rate"][i], sweep_of["agreement_after"][i].mean(1), strict=True)
+        console.print(
+            "  agreement after the loop, by rate: " + ", ".join(f"{r:g}: {a:.2f}" for r, a in steps if np.isfinite(a)),
             soft_wrap=True,
         )
     for written in plots.save(figure(summary), path.with_suffix("")):
