@@ -366,6 +366,33 @@ def belief_desire(file: h5py.File) -> list[Row]:
     return rows
 
 
+def coherence(file: h5py.File) -> list[Row]:
+    """Rows of coherence: claim 10."""
+    found = Measures(file["summary"])
+    after = max(found.labels("round"))
+    others = {
+        "loop, weights frozen": "weights frozen",
+        "loop off": "the loop off",
+        "loop, shuffled": "shuffled thoughts",
+    }
+    rows = []
+    for measure, text in (("agreement", "each cell's mean over pairs left out"), ("agreement_plain", "as it is")):
+        for learner in found.labels("learner"):
+
+            def of(arm: str, at: float = after, learner: str = learner, measure: str = measure) -> np.ndarray:
+                return found.of(measure, learner=learner, arm=arm, group="not rehearsed", round=at)
+
+            loop = of("loop")
+            what = f"correlation, {text}, after the loop, less"
+            conditions = [Condition(f"{what} before", loop - of("loop", 0), ">=", SHARE_MARGIN)]
+            conditions += [
+                Condition(f"{what} with {name}", loop - of(arm), ">=", SHARE_MARGIN) for arm, name in others.items()
+            ]
+            frozen = Condition(f"{what} with weights frozen", loop - of("loop, weights frozen"), "<=", 0)
+            rows.append(Row(10, learner, tuple(conditions), (frozen,), own=learner == BACKPROP))
+    return rows
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A recording that the ledger reads.
@@ -402,6 +429,7 @@ EVIDENCE: Mapping[str, Evidence] = {
         Evidence("one_time_event", (6,), one_time_event),
         Evidence("data_efficiency", (7,), data_efficiency),
         Evidence("belief_desire", (9,), belief_desire),
+        Evidence("coherence", (10,), coherence),
         Evidence("frequency_and_salience", (12,), frequency_and_salience),
     )
 }
