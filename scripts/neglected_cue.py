@@ -14,7 +14,8 @@ Source
 Command
     python scripts/neglected_cue.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default TODO minutes, --quick half a minute. It may be interrupted and goes on.
+    On two cores: default 7 minutes (estimated from 13 of processor time on a busy machine), --quick half a minute. It may
+    be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -808,10 +809,10 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
                         run["discrimination"], elapsed, end
                     )
             elif c.role == SHAM:
-                at = i, config.entries.index(c.entry), config.sham_fractions.index(c.event_fraction), seed
-                values["discrimination_sham"][at] = run["discrimination"][-1]
-                values["cue_norm_sham"][at] = run["cue_norm"][-1]
-                values["cue_norm_sham_fixed"][at] = run["cue_norm"][fixed]
+                there = i, config.entries.index(c.entry), config.sham_fractions.index(c.event_fraction), seed
+                values["discrimination_sham"][there] = run["discrimination"][-1]
+                values["cue_norm_sham"][there] = run["cue_norm"][-1]
+                values["cue_norm_sham_fixed"][there] = run["cue_norm"][fixed]
             elif c.role == FROZEN:
                 values["signalled_frozen"][i, config.event_fractions.index(c.event_fraction), seed] = run["signalled"]
             else:
@@ -993,7 +994,7 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
             axes.set_xlim(0, n_events * 1.02)
             axes.set_xlabel("real events (1)")
             axes.set_ylabel("not yet corrected (1)")
-            plots.heading(axes, f"E {fraction:g} of events, cue at hop {min(entries[far(summary)], default=0)} or more")
+            plots.heading(axes, f"E {fraction:g}, cue at hop {min(entries[far(summary)], default=0)} or more")
         near, last = 0, grid[3]
         n_fixed = int(min(summary["occurrences"]))
         by_fraction(
@@ -1002,6 +1003,11 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
             summary["cue_norm_fixed"][:, 0, near],
             f"cue weights' norm\nafter {n_fixed} occurrences (1)",
         )
+        rarest = int(np.argmin(fractions))
+        for name, floor in zip(summary["learner"], summary["cue_norm_sham_fixed"][:, near, 0], strict=True):
+            if np.isfinite(floor).all():
+                look = plots.styles((name,))[0]
+                last[0].plot(fractions[rarest], floor.mean(), color=look.color, marker="x", linestyle="")
         last[0].set_yscale("log")
         plots.heading(last[0], f"learning, cue at hop {entries[near]}")
         spikes = summary["signalled_frozen"][..., int(entries[near])]
@@ -1018,7 +1024,7 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
                 axes.remove()
         for axes, letter in zip(used, "abcdefghijklmnop", strict=False):
             plots.letter(axes, letter)
-        grid[0, 0].legend(loc="best")
+        drawn.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
         seeds = (
             "One seed, and therefore no interval."
             if n_seeds == 1
@@ -1027,7 +1033,7 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
         plots.note(
             drawn,
             f"{seeds} Lives of {n_events} real events. Third row: Kaplan-Meier, lives without a correction are "
-            "censored at their end; broad and pale: with replay.",
+            "censored at their end; broad and pale: with replay. Crosses: sham lives.",
         )
     return drawn
 

@@ -279,7 +279,7 @@ def test_summary_holds_what_the_runs_hold(script):
     assert summary["corrected"][0, 1, 1, 1].all()
     assert summary["correction_time"][0, 1, 1, 1].tolist() == [150, 150]
     assert summary["correction_occurrence"][0, 1, 1, 1].tolist() == [60, 60]
-    assert summary["cue_norm_sham"][0] == pytest.approx(np.full((2, 2, 2), 5.0))
+    assert summary["cue_norm_sham"][0] == pytest.approx(np.full((2, 1, 2), 5.0))
     assert np.isnan(summary["cue_norm_sham"][3]).all()
     assert summary["signalled_frozen"][0, 0, 0].tolist() == list(range(8))
     assert summary["discrimination_nearby"][3, 1] == pytest.approx([0.4, 0.41])
@@ -287,7 +287,7 @@ def test_summary_holds_what_the_runs_hold(script):
 
 
 def test_statements_turn_when_the_numbers_turn(script):
-    config = replace(script.Config(), event_fractions=(0.01, 0.3), n_tuning=0, nearby=(), sham_fractions=(0.01,))
+    config = replace(script.Config(), entries=(7,), event_fractions=(0.01, 0.3), n_tuning=0, nearby=())
 
     def said(local, backprop):
         summary = script.summarise(
