@@ -1,0 +1,769 @@
+"""Belief, desire, intention, action: where the blame goes when the usual action meets disapproval.
+
+Question
+    An agent does what is usually approved, given what it believes and what it desires. Then that action is disapproved,
+    unexpectedly, once, rarely or often. Do the beliefs and desires behind it change, or only what lies near the action?
+    And what does the agent then do in other situations, with the same belief, with the same desire, or with neither?
+    Does less change if what is disapproved is how the action was carried out, not that it was chosen?
+Source
+    Disapproval as a reward of -1 for the action taken: REINFORCE, Williams (1992), doi:10.1007/BF00992696. Errors of
+    execution: McDougle et al. (2016), PNAS 113, 6797, and Parvin et al. (2018), doi:10.1523/JNEUROSCI.3601-17.2018.
+    Circuit and world: models/belief_desire.py; rules: bioplastic/rules/error_relay.py and backprop.py.
+Command
+    python scripts/belief_desire.py [--quick] [--seeds N] [--out FILE] [--jobs N]
+Running time
+    On two cores: default 5 minutes (estimated from its processor time), --quick half a minute. It may be interrupted
+    and goes on.
+Output
+    One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from bioplastic_models import belief_desire, chain
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic.cells import CellParameters
+from bioplastic.circuit import Circuit, Weights
+from bioplastic.comparison import estimate
+from bioplastic.events import OWN_PREDICTION, Schedule, probes, random_life
+from bioplastic.recording import Variable
+from bioplastic.rules.backprop import Backprop
+from bioplastic.rules.error_relay import ErrorRelay
+
+SCHEMA = "bioplastic belief_desire"
+FIRST_TUNING_SEED = 100
+"""Learning rates are chosen on networks and worlds of their own, not on those that give the results."""
+SCREENED, UNSCREENED, BACKPROP = "error relay", "error relay, unscreened", "backprop"
+LEARNERS = (BACKPROP, SCREENED, UNSCREENED)
+CHOICE, EXECUTION = "choice", "execution"
+BLAMED = (CHOICE, EXECUTION)
+"""What is disapproved."""
+THE_JOKE = "the joke"
+ELSEWHERE = ("same belief", "same desire")
+"""Other situations by which the claim is decided."""
+GROUPS = {
+    "execution": "execution",
+    "action": "action",
+    "intention": "intention",
+    "belief, near": "b1",
+    "belief, middle": "b2",
+    "belief, far": "b3",
+    "desire, near": "d1",
+    "desire, middle": "d2",
+    "desire, far": "d3",
+}
+"""Groups of weights: all that end in one population."""
+UPSTREAM = tuple(name.startswith(("belief", "desire")) for name in GROUPS)
+PRETRAINING = {"steps": 1200, "learning_rate": 0.02, "noise": 0.05, "largest_potential": 0.9, "penalty": 0.1}
+"""Of `bioplastic.twin.Pretraining`, what differs: "neither without the other" needs cells that are not linear. Of what
+was tried and learns it, this leaves the largest gradient upstream of the intention: the fairest chance for backprop."""
+OTHER_PHASES = 1000
+"""Added to the seed for the spike phases of the second sham run."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment; together with the library's version they determine every number.
+
+    Attributes
+    ----------
+    seeds : tuple of int
+        One world, one network, one order of events and one set of spike phases each.
+    n_tuning : int
+        Worlds and networks on which the learning rates are chosen.
+    exposures : tuple of (str, int, float)
+        How often the joke meets disapproval: name, number of occurrences, and the fraction of all events that they are.
+    rates : tuple of float
+        Learning rates per event, the same for all learners: for the spiking rules this is eta times the spikes that a
+        cell at the maximal rate fires while an outcome is present, so that the same number means the same change of the
+        weights by the same error. In rising order.
+    correction : float
+        Fraction of the punished choice's probability that has to be gone: for each learner and exposure, that rate is
+        found between those of `rates` with which the tuning networks get there on average.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    n_tuning: int = 3
+    exposures: tuple[tuple[str, int, float], ...] = (("once", 1, 0.025), ("rarely", 12, 0.03), ("often", 12, 0.3))
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
+    correction: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.correction < 1:
+            raise ValueError(f"correction = {self.correction:g} is outside (0, 1); give the fraction that has to go.")
+        if len(self.rates) < 2 or self.rates[0] <= 0 or list(self.rates) != sorted(set(self.rates)):
+            raise ValueError(f"rates = {self.rates}; give two or more, above 0 and in rising order.")
+
+    def n_events(self, exposure: int) -> int:
+        """Length of a life, in events."""
+        _, n_occurrences, fraction = self.exposures[exposure]
+        return round(n_occurrences / fraction)
+
+
+QUICK = Config(seeds=(0,), n_tuning=1, exposures=(("once", 1, 0.1), ("often", 3, 0.3)), rates=(0.02, 0.2))
+
+
+# ------------------------------------------------------------------------------------------ measures
+
+
+def choice(prediction: np.ndarray) -> np.ndarray:
+    """Probability of choosing each action, from what the action cells do.
+
+    A cell at rate p acts with probability p, each for itself. The choice is that of the one cell that acts, given that
+    one alone does: the odds p/(1 - p), divided by their sum.
+
+    Parameters
+    ----------
+    prediction : array, shape (..., n_actions)
+        Rates of the action cells, fractions of the maximal rate in (0, 1).
+
+    Returns
+    -------
+    array, shape (..., n_actions)
+    """
+    odds = prediction / (1 - prediction)
+    return odds / odds.sum(-1, keepdims=True)
+
+
+def weight_norm(circuit: Circuit, one: Weights, other: Weights | None = None) -> np.ndarray:
+    """Euclidean norm, by group, of weights or of the difference of two sets of weights, shape (n_groups,)."""
+    found = []
+    for population in GROUPS.values():
+        names = [p.name for p in circuit.projections if p.target == population]
+        rows = [one.forward[x] - (0 if other is None else other.forward[x]) for x in names]
+        found.append(np.linalg.norm(np.concatenate([row.ravel() for row in rows])))
+    return np.array(found)
+
+
+def change_by_group(circuit: Circuit, one: Weights, other: Weights, start: Weights) -> np.ndarray:
+    """Distance between two sets of weights by group, relative to those that both started from.
+
+    Returns
+    -------
+    array, shape (n_groups,)
+        ``|one - other| / |start|`` with Euclidean norms over all weights that end in the group.
+    """
+    return weight_norm(circuit, one, other) / weight_norm(circuit, start)
+
+
+def upstream_share(change: np.ndarray) -> np.ndarray:
+    """Share of beliefs and desires in the sum of all groups' relative changes, shape (..., n_groups) to (...)."""
+    total = change.sum(-1)
+    return np.divide(change[..., UPSTREAM].sum(-1), total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def squared_share(change: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Share of beliefs and desires in the sum of all squared changes of single weights.
+
+    Parameters
+    ----------
+    change : array, shape (..., n_groups)
+        Relative changes.
+    size : array, shape (..., n_groups)
+        What they are relative to.
+
+    Returns
+    -------
+    array, shape (...)
+    """
+    return upstream_share(np.square(change * size))
+
+
+def value_change(change: np.ndarray) -> np.ndarray:
+    """Sum of the relative changes of intention, beliefs and desires, shape (..., n_groups) to (...)."""
+    behind = np.array(UPSTREAM) | (np.array(list(GROUPS)) == "intention")
+    return change[..., behind].sum(-1)
+
+
+def differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Share of choices that differ between two distributions: total variation, half the sum of differences."""
+    return np.abs(one - other).sum(-1) / 2
+
+
+def rate_that_corrects(rates: Sequence[float], corrections: np.ndarray, wanted: float) -> float:
+    """Learning rate at which a correction is reached.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        In rising order.
+    corrections : array, shape (n_rates,)
+    wanted : float
+
+    Returns
+    -------
+    float
+        Linear in the logarithm of the rate between those on both sides of the first crossing; the smallest rate if
+        that corrects as much, the largest if none does.
+    """
+    above = np.flatnonzero(corrections >= wanted)
+    if not len(above):
+        return float(rates[-1])
+    k = int(above[0])
+    if k == 0:
+        return float(rates[0])
+    share = (wanted - corrections[k - 1]) / (corrections[k] - corrections[k - 1])
+    return float(rates[k - 1] * (rates[k] / rates[k - 1]) ** share)
+
+
+# ------------------------------------------------------------------------------------------ lives
+
+
+def lived_events(world: belief_desire.World, config: Config, exposure: int, blamed: str, seed: int) -> Schedule:
+    """Draw a life: the joke and its disapproval, among other situations whose approval surprises nobody.
+
+    In all of them the agent does what is usually approved. Where that is approved as expected, the error of reward
+    prediction is 0: what happens is what the network itself predicts.
+    """
+    _, _, fraction = config.exposures[exposure]
+    rng = np.random.default_rng([seed, exposure])
+    life = random_life(world.task, event_fraction=fraction, n_events=config.n_events(exposure), rng=rng)
+    ordinary = (world.belief != world.belief[world.joke]) | (world.desire != world.desire[world.joke])
+    others = rng.choice(np.flatnonzero(ordinary & ~world.task.held_out), len(life))
+    return replace(
+        life,
+        stimulus=np.where(life.rare, world.joke, others),
+        outcome=np.where(life.rare, world.disapproved(blamed), OWN_PREDICTION),
+    )
+
+
+def rule(learner: str, rate: float) -> ErrorRelay:
+    """Return a spiking rule at a learning rate per event."""
+    eta = rate / float(CellParameters().rmax * belief_desire.timing().outcome)
+    return belief_desire.screened(eta) if learner == SCREENED else belief_desire.unscreened(eta)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One life and its sham runs."""
+
+    learner: str
+    exposure: int
+    blamed: str
+    seed: int
+    rate: float
+    role: str
+
+    @property
+    def name(self) -> str:
+        """Name of the run in the recording."""
+        learner = self.learner.replace(",", "").replace(" ", "_")
+        return f"{self.role}-{learner}-{self.blamed}-exposure{self.exposure}-s{self.seed}-rate{self.rate:.6g}"
+
+
+class Bench:
+    """What all lives share: the circuit, the worlds, the trained agents, the compiled model."""
+
+    def __init__(self, config: Config) -> None:
+        from bioplastic import twin
+
+        self.config = config
+        self.circuit = belief_desire.circuit()
+        self.timing = belief_desire.timing()
+        seeds = [*config.seeds, *range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)]
+        self.worlds = {seed: belief_desire.world(seed) for seed in seeds}
+        self.pretraining = twin.Pretraining(**PRETRAINING)  # type: ignore[arg-type]
+        self.start: dict[int, Weights] = {}
+        self.models: dict[int, spiking.Model] = {}
+
+    def prepare(self, done: Any) -> None:
+        """Train the agents and compile the model, or take them from the cache."""
+        from bioplastic import twin
+
+        for k, (seed, world) in enumerate(self.worlds.items()):
+            [self.start[seed]] = twin.pretrained(
+                self.circuit, world.task, [seed], self.pretraining, cache=spiking.cache_folder()
+            )
+            n_events = max(
+                len(world.task.stimuli), *(self.config.n_events(k) for k in range(len(self.config.exposures)))
+            )
+            n_steps = n_events * float(self.timing.event / self.timing.resolution)
+            spec = spiking.ModelSpec.roomy(self.circuit, rule(SCREENED, 0), world.task, n_steps, n_snapshots=0)
+            self.models[seed] = spiking.model(spec, world.task)
+            done((k + 1) / len(self.worlds))
+
+    def choices(self, weights: Sequence[Weights], seed: int) -> np.ndarray:
+        """Choice probabilities by network, stimulus and action, in rates."""
+        from bioplastic import twin
+
+        stimuli = self.worlds[seed].task.stimuli
+        predicted = twin.predict(self.circuit, twin.Networks.stack(weights), stimuli)
+        return choice(predicted[..., : belief_desire.N_ACTIONS])
+
+    def approved(self, seed: int) -> np.ndarray:
+        """Approved action of every stimulus, shape (n_stimuli,)."""
+        world = self.worlds[seed]
+        return np.append(world.task.label[:-1], world.action)
+
+    def trained(self, seed: int) -> dict[str, Any]:
+        """Look at a trained agent: how often it does what is approved, in rates and in spikes."""
+        world, n = self.worlds[seed], belief_desire.N_ACTIONS
+        life = spiking.Life(
+            probes(np.arange(len(world.task.stimuli))), self.timing, rule(SCREENED, 0), self.start[seed], seed=seed
+        )
+        in_rates, in_spikes = self.choices([self.start[seed]], seed)[0], self.models[seed].live(life).prediction[:, :n]
+        approved = self.approved(seed)
+        return {
+            "group": list(GROUPS),
+            "weight_norm": weight_norm(self.circuit, self.start[seed]),
+            "accuracy": (in_rates.argmax(1) == approved).mean(),
+            "accuracy_held_out": (in_rates.argmax(1) == approved)[world.task.held_out].mean(),
+            "accuracy_spikes": (in_spikes.argmax(1) == approved).mean(),
+        }
+
+    def measured(self, condition: Condition, real: Weights, sham: Weights, other_sham: Weights) -> dict[str, Any]:
+        """Compare what a life has left behind with its sham runs."""
+        seed, start = condition.seed, self.start[condition.seed]
+        world, approved = self.worlds[seed], self.approved(seed)
+        after, without, again = self.choices([real, sham, other_sham], seed)
+        rows = {THE_JOKE: np.array([world.joke])} | world.situations()
+        at = np.arange(len(approved)), approved
+
+        def by_situation(per_stimulus: np.ndarray) -> np.ndarray:
+            return np.array([per_stimulus[chosen].mean() for chosen in rows.values()])
+
+        punished, punished_sham = after[world.joke, world.action], without[world.joke, world.action]
+        return {
+            "group": list(GROUPS),
+            "situation": list(rows),
+            "change": change_by_group(self.circuit, real, sham, start),
+            "change_floor": change_by_group(self.circuit, sham, other_sham, start),
+            "behaviour_change": by_situation(differing(after, without)),
+            "behaviour_floor": by_situation(differing(without, again)),
+            "approved_probability": by_situation(after[at]),
+            "approved_probability_sham": by_situation(without[at]),
+            "still_approved": by_situation(after.argmax(1) == approved),
+            "correction": 1 - punished / punished_sham,
+        }
+
+    def live_in_spikes(self, condition: Condition) -> dict[str, Any]:
+        """Live one life and its two sham runs in spikes."""
+        seed, model = condition.seed, self.models[condition.seed]
+        events = lived_events(self.worlds[seed], self.config, condition.exposure, condition.blamed, seed)
+        life = spiking.Life(events, self.timing, rule(condition.learner, condition.rate), self.start[seed], seed=seed)
+        sham = replace(life, schedule=events.sham())
+        lives = (life, sham, replace(sham, phases=seed + OTHER_PHASES))
+        return self.measured(condition, *(model.live(one).weights for one in lives))
+
+    def live_in_twin(self, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+        """Live lives of one seed and exposure in the rate twin; one sham run each, since nothing in it is random."""
+        from bioplastic import twin
+
+        seed, lives = conditions[0].seed, []
+        for c in conditions:
+            events = lived_events(self.worlds[seed], self.config, c.exposure, c.blamed, seed)
+            lives += [twin.TwinLife(s, Backprop(c.rate), self.start[seed]) for s in (events, events.sham())]
+        weights = [one.weights for one in twin.live(self.circuit, self.worlds[seed].task, lives)]
+        return [
+            self.measured(c, real, sham, sham)
+            for c, real, sham in zip(conditions, weights[::2], weights[1::2], strict=True)
+        ]
+
+
+# ------------------------------------------------------------------------------------------ which lives
+
+
+def tuning_conditions(config: Config, learner: str, exposure: int) -> list[Condition]:
+    """Return the lives by which a rate is chosen, the worlds of one rate after the other."""
+    seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)
+    return [Condition(learner, exposure, CHOICE, seed, rate, "tuning") for rate in config.rates for seed in seeds]
+
+
+def tuned(config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
+    """Correction of the joke in those lives, shape (n_rates, n_tuning)."""
+    found = [runs[c.name]["correction"] for c in tuning_conditions(config, learner, exposure)]
+    return np.reshape(found, (len(config.rates), -1)).astype(float)
+
+
+def matched_rate(config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]]) -> float:
+    """Return the rate at which a learner corrects the joke as much as is wanted."""
+    return rate_that_corrects(config.rates, tuned(config, learner, exposure, runs).mean(1), config.correction)
+
+
+def matched_conditions(config: Config, learner: str, exposure: int, blamed: str, rate: float) -> list[Condition]:
+    """Return the lives at that rate, one for each seed."""
+    return [Condition(learner, exposure, blamed, seed, rate, "matched") for seed in config.seeds]
+
+
+def equal_conditions(config: Config, learner: str, exposure: int, rate: float) -> list[Condition]:
+    """Return the lives at a rate that all learners live at, one for each seed."""
+    return [Condition(learner, exposure, CHOICE, seed, rate, "equal") for seed in config.seeds]
+
+
+# ------------------------------------------------------------------------------------------ the recording
+
+
+GROUP = Variable(("group",), "1", "weights, by the population that they end in", "str")
+SITUATION = Variable(("situation",), "1", "situation, by what it shares with the joke", "str")
+RUN_ROWS = {
+    "group": GROUP,
+    "situation": SITUATION,
+    "change": Variable(("group",), "1", "relative change of the weights against the sham run"),
+    "change_floor": Variable(("group",), "1", "the same between two sham runs (sham floor)"),
+    "behaviour_change": Variable(("situation",), "1", "share of choices that differ from those after the sham run"),
+    "behaviour_floor": Variable(("situation",), "1", "the same between two sham runs"),
+    "approved_probability": Variable(("situation",), "1", "probability of what is usually approved, after the life"),
+    "approved_probability_sham": Variable(("situation",), "1", "the same after the sham run"),
+    "still_approved": Variable(("situation",), "1", "share of stimuli at which the likeliest choice is that"),
+    "correction": Variable((), "1", "fraction of the punished choice's probability that is gone"),
+}
+"""Variables of ``/runs/<run>`` of a life."""
+START_ROWS = {
+    "group": GROUP,
+    "weight_norm": Variable(("group",), "1", "Euclidean norm of the trained agent's weights"),
+    "accuracy": Variable((), "1", "share of situations in which the trained agent does what is approved, in rates"),
+    "accuracy_held_out": Variable((), "1", "the same for pairs of evidence and drive that it was not trained on"),
+    "accuracy_spikes": Variable((), "1", "the same for all, in spikes"),
+}
+"""Variables of ``/runs/start-s<seed>``."""
+_LIFE = ("learner", "blamed", "exposure", "seed")
+_EQUAL = ("learner", "exposure", "rate_index", "seed")
+_AT_RATE = ", at a learning rate that all share"
+ROWS = {
+    "learner": Variable(("learner",), "1", "learner", "str"),
+    "blamed": Variable(("blamed",), "1", "what is disapproved", "str"),
+    "exposure": Variable(("exposure",), "1", "how often", "str"),
+    "seed": Variable(("seed",), "1", "seed of world, network, events and spike phases", "int64"),
+    "tuning_seed": Variable(("tuning_seed",), "1", "the same where learning rates are chosen", "int64"),
+    "group": GROUP,
+    "situation": SITUATION,
+    "rate_index": Variable(("rate_index",), "1", "index of the learning rate", "int64"),
+    "rate": Variable(("rate_index",), "1", "learning rates per event that all learners live at"),
+    "learning_rate": Variable(("learner", "exposure"), "1", "learning rate per event of the matched correction"),
+    "tuning_correction": Variable(("learner", "exposure", "rate_index", "tuning_seed"), "1", "correction by rate"),
+    **{
+        name: Variable(_LIFE + row.dims, "1", row.long_name) for name, row in RUN_ROWS.items() if row.dtype == "float64"
+    },
+    "upstream_share": Variable(_LIFE, "1", "share of beliefs and desires in the relative change of all weights"),
+    "value_change": Variable(_LIFE, "1", "relative change of intention, beliefs and desires, summed"),
+    "upstream_share_equal": Variable(_EQUAL, "1", "share of beliefs and desires" + _AT_RATE),
+    "change_equal": Variable((*_EQUAL, "group"), "1", "relative change of the weights" + _AT_RATE),
+    "behaviour_change_equal": Variable((*_EQUAL, "situation"), "1", "share of choices that differ" + _AT_RATE),
+    "correction_equal": Variable(_EQUAL, "1", "correction of the joke" + _AT_RATE),
+    "squared_share": Variable(_LIFE, "1", "share of beliefs and desires in the squared change of all weights"),
+    **{k: Variable(("seed", *row.dims), "1", row.long_name) for k, row in START_ROWS.items() if row.dtype != "str"},
+}
+"""Variables of ``/summary``."""
+
+
+def rows(name: str) -> Mapping[str, Variable]:
+    """Variables of a run."""
+    return START_ROWS if name.startswith("start-") else RUN_ROWS
+
+
+def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Gather all runs into labelled arrays."""
+    exposures, n_seeds = range(len(config.exposures)), len(config.seeds)
+    rate = np.array([[matched_rate(config, x, e, runs) for e in exposures] for x in LEARNERS])
+    lives = [
+        matched_conditions(config, x, e, b, rate[i, e])
+        for i, x in enumerate(LEARNERS)
+        for b in BLAMED
+        for e in exposures
+    ]
+    equal = [equal_conditions(config, x, e, r) for x in LEARNERS for e in exposures for r in config.rates]
+
+    def gathered(name: str, conditions: Sequence[Sequence[Condition]], *shape: int) -> np.ndarray:
+        found = np.array([[runs[c.name][name] for c in seeds] for seeds in conditions], float)
+        return found.reshape(len(LEARNERS), *shape, n_seeds, *found.shape[2:])
+
+    first = runs[lives[0][0].name]
+    values: dict[str, Any] = {
+        "learner": LEARNERS,
+        "blamed": BLAMED,
+        "exposure": [name for name, _, _ in config.exposures],
+        "seed": config.seeds,
+        "tuning_seed": range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning),
+        "group": list(GROUPS),
+        "situation": list(first["situation"]),
+        "rate_index": range(len(config.rates)),
+        "rate": config.rates,
+        "learning_rate": rate,
+        "tuning_correction": [[tuned(config, x, e, runs) for e in exposures] for x in LEARNERS],
+    }
+    for name, row in RUN_ROWS.items():
+        if row.dtype == "float64":
+            values[name] = gathered(name, lives, len(BLAMED), len(exposures))
+    for name in ("change", "behaviour_change", "correction"):
+        values[f"{name}_equal"] = gathered(name, equal, len(exposures), len(config.rates))
+    values["upstream_share"] = upstream_share(values["change"])
+    values["value_change"] = value_change(values["change"])
+    values["upstream_share_equal"] = upstream_share(values["change_equal"])
+    for name, row in START_ROWS.items():
+        if row.dtype == "float64":
+            values[name] = np.array([runs[f"start-s{seed}"][name] for seed in config.seeds])
+    values["squared_share"] = squared_share(values["change"], values["weight_norm"])
+    return {name: np.asarray(value) if ROWS[name].dtype != "str" else list(value) for name, value in values.items()}
+
+
+def opened(out: Path, config: Config) -> script.Store | None:
+    """Begin, or go on with the lives that are there; None if all are."""
+    sources = [Path(__file__), Path(str(belief_desire.__file__)), Path(str(chain.__file__))]
+    return script.open_store(out, schema=SCHEMA, rows=rows, config=config, sources=sources)
+
+
+def keep(store: script.Store, c: Condition, values: Mapping[str, Any]) -> None:
+    """Keep a finished life."""
+    name, n_occurrences, fraction = store.config.exposures[c.exposure]
+    what = {
+        "learner": c.learner,
+        "role": c.role,
+        "blamed": c.blamed,
+        "exposure": name,
+        "n_occurrences": n_occurrences,
+        "event_fraction": fraction,
+        "seed": c.seed,
+        "learning_rate": c.rate,
+    }
+    store.add(c.name, values, what)
+
+
+# ------------------------------------------------------------------------------------------ the run
+
+
+def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
+    """Run the experiment, or go on with it, and return the recording's path.
+
+    Parameters
+    ----------
+    config : Config
+    out : Path
+        The HDF5 file.
+    jobs : int
+        How many lives to simulate at once.
+
+    Returns
+    -------
+    Path
+        `out`; the figure lies beside it.
+    """
+    store = opened(out, config)
+    if store is None:
+        return out
+    bench, exposures = Bench(config), range(len(config.exposures))
+    with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
+        row = bar.add_task("training the agents, compiling", total=100)
+        bench.prepare(lambda fraction: bar.update(row, completed=int(100 * fraction)))
+        for seed in config.seeds:
+            if f"start-s{seed}" not in store.runs:
+                store.add(f"start-s{seed}", bench.trained(seed), {"role": "start", "seed": seed})
+
+        def in_spikes(c: Condition) -> None:
+            keep(store, c, bench.live_in_spikes(c))
+
+        def all_lives(conditions: Sequence[Condition], label: str) -> None:
+            spiking_ones = [c for c in conditions if c.learner != BACKPROP]
+            script.live_missing(store, spiking_ones, in_spikes, executor=executor, bar=bar, label=label)
+            batches: dict[tuple[int, int], list[Condition]] = {}
+            for c in conditions:
+                if c.learner == BACKPROP and c.name not in store.runs:
+                    batches.setdefault((c.seed, c.exposure), []).append(c)
+            beside = bar.add_task(f"{label}, backprop", total=len(batches))
+            for batch in batches.values():
+                for c, values in zip(batch, bench.live_in_twin(batch), strict=True):
+                    keep(store, c, values)
+                bar.advance(beside)
+
+        pairs = [(x, e) for x in LEARNERS for e in exposures]
+        all_lives([c for x, e in pairs for c in tuning_conditions(config, x, e)], "learning rates")
+        rates = {(x, e): matched_rate(config, x, e, store.runs) for x, e in pairs}
+        matched = [c for x, e in pairs for b in BLAMED for c in matched_conditions(config, x, e, b, rates[x, e])]
+        all_lives(matched, "matched correction")
+        all_lives([c for x, e in pairs for r in config.rates for c in equal_conditions(config, x, e, r)], "equal rates")
+
+    def fill(file: h5py.File) -> None:
+        file.attrs["circuit"] = bench.circuit.to_json()
+        recording.write_labelled(file.create_group("summary"), ROWS, summarise(config, store.runs))
+
+    store.finish("Where the blame goes, upstream of an action", fill)
+    return out
+
+
+# ------------------------------------------------------------------------------------------ tables and figure
+
+
+def elsewhere(situations: Sequence[str], by_situation: np.ndarray) -> np.ndarray:
+    """Mean over the situations with the same belief or the same desire, shape (..., n_situations) to (...)."""
+    return by_situation[..., [list(situations).index(name) for name in ELSEWHERE]].mean(-1)
+
+
+def comparisons(summary: Mapping[str, Any]) -> list[tuple[str, str, str, np.ndarray]]:
+    """Everything that the claim is decided by: measure, learner, exposure, and one number per seed.
+
+    Two measures are differences of policy gradient minus the local rule, two of disapproved choice minus disapproved
+    execution. What the argument expects is above 0, and for the share upstream above 0.1.
+    """
+    learners, found = list(summary["learner"]), []
+    away = elsewhere(summary["situation"], summary["behaviour_change"])
+    at_joke = summary["behaviour_change"][..., list(summary["situation"]).index(THE_JOKE)]
+    backprop = learners.index(BACKPROP)
+    for i, learner in enumerate(learners):
+        for e, exposure in enumerate(summary["exposure"]):
+            if learner != BACKPROP:
+                for name, values in (("upstream share", summary["upstream_share"]), ("behaviour elsewhere", away)):
+                    found.append(
+                        (f"{name}: backprop minus this", learner, exposure, values[backprop, 0, e] - values[i, 0, e])
+                    )
+            for name, values in (("weights of values", summary["value_change"]), ("choice at the joke", at_joke)):
+                found.append((f"{name}: choice minus execution", learner, exposure, values[i, 0, e] - values[i, 1, e]))
+    return sorted(found, key=lambda row: row[0], reverse=True)
+
+
+LOOKS = dict(zip(LEARNERS, plots.styles(LEARNERS), strict=True))
+
+
+def figure(summary: Mapping[str, Any]) -> Figure:
+    """Draw what changes, weights and behaviour, and shares by rate, and choice against execution."""
+    n, n_seeds = len(summary["exposure"]), len(summary["seed"])
+    groups, situations = list(summary["group"]), list(summary["situation"])
+    shown = [k for k, name in enumerate(groups) if name != EXECUTION]
+
+    def points(axes: Any, x: np.ndarray, values: np.ndarray, i: int, shift: float, **more: Any) -> None:
+        look = LOOKS[LEARNERS[i]]
+        low, high = reach.interval(values, axis=0)
+        mean = values.mean(0)
+        style = {"color": look.color, "marker": look.marker, "markersize": 3.5, "linewidth": 0.8} | more
+        axes.errorbar(x + shift, mean, [mean - low, high - mean], elinewidth=0.8, **style)
+
+    with plots.page(165) as drawn:
+        grid = drawn.add_gridspec(3, 6)
+        width = 6 // n
+        panels = []
+        for e, exposure in enumerate(summary["exposure"]):
+            top, middle = (drawn.add_subplot(grid[k, e * width : (e + 1) * width]) for k in (0, 1))
+            panels += [top, middle]
+            for i, learner in enumerate(LEARNERS):
+                change, shift = summary["change"][i, 0, e], 0.12 * (i - 1)
+                for part, name in ((slice(0, 5), learner), (slice(5, 8), None)):
+                    x = np.arange(len(shown))[part]
+                    points(top, x, change[:, shown][:, part], i, shift, linestyle=LOOKS[learner].line, label=name)
+                behaviour = summary["behaviour_change"][i, 0, e]
+                points(middle, np.arange(len(situations)), behaviour, i, 1.5 * shift, linestyle="none", label=learner)
+            top.set_yscale("symlog", linthresh=1e-4)
+            top.set_ylim(0, 0.3)
+            top.set_xticks(
+                range(len(shown)), [groups[k] for k in shown], rotation=50, ha="right", rotation_mode="anchor"
+            )
+            names = ["joke", "same both", *situations[2:]]
+            middle.set_xticks(range(len(situations)), names, rotation=50, ha="right", rotation_mode="anchor")
+            middle.set_ylim(0, 1)
+            plots.heading(top, f"disapproved {exposure}")
+            plots.heading(middle, f"disapproved {exposure}")
+            if e == 0:
+                top.set_ylabel("relative change\nof the weights (1)")
+                middle.set_ylabel("share of choices\nthat change (1)")
+                middle.legend(loc="upper right")
+        share, by_rate, blamed = (drawn.add_subplot(grid[2, 2 * k : 2 * k + 2]) for k in range(3))
+        for i, learner in enumerate(LEARNERS):
+            shift, x = 0.12 * (i - 1), np.arange(n)
+            points(share, x, summary["upstream_share"][i, 0].T, i, shift, linestyle="none", label=learner)
+            last = summary["upstream_share_equal"][i, -1].T
+            points(by_rate, np.asarray(summary["rate"], float), last, i, 0, linestyle=LOOKS[learner].line)
+            ratio = summary["value_change"][i, 1] / summary["value_change"][i, 0]
+            points(blamed, x, ratio.T, i, shift, linestyle="none")
+        share.set_ylabel("share of beliefs and\ndesires in the change (1)")
+        by_rate.set_ylabel("share of beliefs and\ndesires in the change (1)")
+        by_rate.set_xlabel("learning rate per event, all learners (1)")
+        by_rate.set_xscale("log")
+        plots.heading(by_rate, f"disapproved {summary['exposure'][-1]}")
+        blamed.set_ylabel("change of values: execution\nblamed, by choice blamed (1)")
+        blamed.axhline(1, color="0.6", linewidth=0.7, linestyle=":")
+        for axes in (share, blamed):
+            axes.set_xticks(range(n), list(summary["exposure"]))
+            axes.set_xlabel("how often disapproved")
+            axes.set_xlim(-0.5, n - 0.5)
+        for axes in (share, by_rate, blamed):
+            axes.set_ylim(bottom=0)
+        for axes, name in zip([*panels[::2], *panels[1::2], share, by_rate, blamed], "abcdefghi", strict=False):
+            plots.letter(axes, name)
+        plots.note(
+            drawn,
+            "Learning rates with which the joke is corrected equally; in panel h the same rate for all. "
+            "Change against sham runs; weights by the population that they end in. "
+            + (
+                "One seed, and therefore no interval."
+                if n_seeds == 1
+                else f"Mean over {n_seeds} seeds; bars: 95 % bootstrap interval over seeds."
+            ),
+        )
+    return drawn
+
+
+def show(path: Path) -> None:
+    """Print the tables and draw the figure."""
+    with h5py.File(path) as file:
+        summary = recording.read_labelled(file["summary"], ROWS)
+    console, n_seeds = script.console(), len(summary["seed"])
+    seeds = f"mean over {n_seeds} seed{'s' * (n_seeds > 1)} [95 % interval]"
+    trained = ", ".join(
+        f"{estimate(summary[name])} {how}"
+        for name, how in (
+            ("accuracy", "in rates"),
+            ("accuracy_held_out", "on new pairs"),
+            ("accuracy_spikes", "in spikes"),
+        )
+    )
+    console.print(f"Trained agents do what is approved in a share of {trained}.", soft_wrap=True)
+    for b, what in enumerate(summary["blamed"]):
+        table = Table(title=f"Disapproved: the {what}. Learning rates of equal correction; {seeds}")
+        for column in ("learner", "how often"):
+            table.add_column(column)
+        for column in ("rate", "correction", "share upstream", "in squares", *summary["situation"][1:4]):
+            table.add_column(column, justify="right")
+        for i, learner in enumerate(summary["learner"]):
+            for e, exposure in enumerate(summary["exposure"]):
+                at = (i, b, e)
+                cells = [summary[name][at] for name in ("correction", "upstream_share", "squared_share")]
+                cells += list(summary["behaviour_change"][at].T[1:4])
+                rate = f"{summary['learning_rate'][i, e]:.3g}"
+                table.add_row(learner if e == 0 else "", exposure, rate, *(str(estimate(x)) for x in cells))
+        console.print(table)
+    table = Table(title=f"Against the claim's margins; {seeds}. Expected: above 0, upstream share above 0.1")
+    for column in ("measure", "learner", "how often"):
+        table.add_column(column)
+    for column in ("difference", "as expected"):
+        table.add_column(column, justify="right")
+    for name, learner, exposure, values in comparisons(summary):
+        found, margin = estimate(values), 0.1 if name.startswith("upstream") else 0.0
+        verdict = "yes" if found.low > margin else "no" if found.high < margin else "undecided"
+        table.add_row(name, learner, exposure, str(found), verdict if found.n > 1 else "-")
+    console.print(table)
+    on_edge = [
+        f"{learner}, {exposure}"
+        for i, learner in enumerate(summary["learner"])
+        for e, exposure in enumerate(summary["exposure"])
+        if summary["learning_rate"][i, e] in (summary["rate"][0], summary["rate"][-1])
+    ]
+    if on_edge:
+        console.print(f"Learning rates on the edge of those tried: {'; '.join(on_edge)}.", soft_wrap=True)
+    for written in plots.save(figure(summary), path.with_suffix("")):
+        console.print(f"wrote {written}", soft_wrap=True)
+    console.print(f"wrote {path}", soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line and run."""
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="belief_desire",
+        settings={"": Config(), "quick": QUICK},
+        sizes={"quick": "one seed, short lives, two learning rates, half a minute"},
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
