@@ -86,18 +86,19 @@ class Config:
     exposures : tuple of (str, int, float)
         How often the joke meets disapproval: name, number of occurrences, and the fraction of all events that they are.
     rates : tuple of float
-        Learning rates per event, the same for all learners: for the spiking rules this is eta times the spikes that a
+        Learning rates of a whole life, the same for all learners and in rising order: those of an event are these,
+        divided by the number of occurrences. For the spiking rules the rate of an event is eta times the spikes that a
         cell at the maximal rate fires while an outcome is present, so that the same number means the same change of the
-        weights by the same error. In rising order.
+        weights by the same error.
     correction : float
         Fraction of the punished choice's probability that has to be gone: for each learner and exposure, that rate is
         found between those of `rates` with which the tuning networks get there on average.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    n_tuning: int = 3
+    n_tuning: int = 2
     exposures: tuple[tuple[str, int, float], ...] = (("once", 1, 0.025), ("rarely", 12, 0.03), ("often", 12, 0.3))
-    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
+    rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08)
     correction: float = 0.5
 
     def __post_init__(self) -> None:
@@ -111,8 +112,12 @@ class Config:
         _, n_occurrences, fraction = self.exposures[exposure]
         return round(n_occurrences / fraction)
 
+    def event_rates(self, exposure: int) -> tuple[float, ...]:
+        """Learning rates per event."""
+        return tuple(rate / self.exposures[exposure][1] for rate in self.rates)
 
-QUICK = Config(seeds=(0,), n_tuning=1, exposures=(("once", 1, 0.1), ("often", 3, 0.3)), rates=(0.02, 0.2))
+
+QUICK = Config(seeds=(0,), n_tuning=1, exposures=(("once", 1, 0.1), ("often", 3, 0.3)), rates=(0.03, 0.12))
 
 
 # ------------------------------------------------------------------------------------------ measures
@@ -323,11 +328,14 @@ class Bench:
             "accuracy_spikes": (in_spikes.argmax(1) == approved).mean(),
         }
 
-    def measured(self, condition: Condition, real: Weights, sham: Weights, other_sham: Weights) -> dict[str, Any]:
-        """Compare what a life has left behind with its sham runs."""
+    def measured(
+        self, condition: Condition, real: Weights, sham: Weights, other_sham: Weights | None
+    ) -> dict[str, Any]:
+        """Compare what a life has left behind with its sham runs; without a second one there is no floor (NaN)."""
         seed, start = condition.seed, self.start[condition.seed]
         world, approved = self.worlds[seed], self.approved(seed)
-        after, without, again = self.choices([real, sham, other_sham], seed)
+        after, without, again = self.choices([real, sham, other_sham or sham], seed)
+        floor = np.nan if other_sham is None else 1.0
         rows = {THE_JOKE: np.array([world.joke])} | world.situations()
         at = np.arange(len(approved)), approved
 
@@ -339,9 +347,9 @@ class Bench:
             "group": list(GROUPS),
             "situation": list(rows),
             "change": change_by_group(self.circuit, real, sham, start),
-            "change_floor": change_by_group(self.circuit, sham, other_sham, start),
+            "change_floor": floor * change_by_group(self.circuit, sham, other_sham or sham, start),
             "behaviour_change": by_situation(differing(after, without)),
-            "behaviour_floor": by_situation(differing(without, again)),
+            "behaviour_floor": floor * by_situation(differing(without, again)),
             "approved_probability": by_situation(after[at]),
             "approved_probability_sham": by_situation(without[at]),
             "still_approved": by_situation(after.argmax(1) == approved),
@@ -349,13 +357,13 @@ class Bench:
         }
 
     def live_in_spikes(self, condition: Condition) -> dict[str, Any]:
-        """Live one life and its two sham runs in spikes."""
+        """Live one life and its sham runs in spikes: two where the results come from."""
         seed, model = condition.seed, self.models[condition.seed]
         events = lived_events(self.worlds[seed], self.config, condition.exposure, condition.blamed, seed)
         life = spiking.Life(events, self.timing, rule(condition.learner, condition.rate), self.start[seed], seed=seed)
         sham = replace(life, schedule=events.sham())
-        lives = (life, sham, replace(sham, phases=seed + OTHER_PHASES))
-        return self.measured(condition, *(model.live(one).weights for one in lives))
+        again = model.live(replace(sham, phases=seed + OTHER_PHASES)).weights if condition.role == "matched" else None
+        return self.measured(condition, model.live(life).weights, model.live(sham).weights, again)
 
     def live_in_twin(self, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
         """Live lives of one seed and exposure in the rate twin; one sham run each, since nothing in it is random."""
@@ -378,7 +386,8 @@ class Bench:
 def tuning_conditions(config: Config, learner: str, exposure: int) -> list[Condition]:
     """Return the lives by which a rate is chosen, the worlds of one rate after the other."""
     seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)
-    return [Condition(learner, exposure, CHOICE, seed, rate, "tuning") for rate in config.rates for seed in seeds]
+    rates = config.event_rates(exposure)
+    return [Condition(learner, exposure, CHOICE, seed, rate, "tuning") for rate in rates for seed in seeds]
 
 
 def tuned(config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
@@ -389,7 +398,8 @@ def tuned(config: Config, learner: str, exposure: int, runs: Mapping[str, Mappin
 
 def matched_rate(config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]]) -> float:
     """Return the rate at which a learner corrects the joke as much as is wanted."""
-    return rate_that_corrects(config.rates, tuned(config, learner, exposure, runs).mean(1), config.correction)
+    corrections = tuned(config, learner, exposure, runs).mean(1)
+    return rate_that_corrects(config.event_rates(exposure), corrections, config.correction)
 
 
 def matched_conditions(config: Config, learner: str, exposure: int, blamed: str, rate: float) -> list[Condition]:
@@ -440,7 +450,7 @@ ROWS = {
     "group": GROUP,
     "situation": SITUATION,
     "rate_index": Variable(("rate_index",), "1", "index of the learning rate", "int64"),
-    "rate": Variable(("rate_index",), "1", "learning rates per event that all learners live at"),
+    "rate": Variable(("exposure", "rate_index"), "1", "learning rates per event that all learners live at"),
     "learning_rate": Variable(("learner", "exposure"), "1", "learning rate per event of the matched correction"),
     "tuning_correction": Variable(("learner", "exposure", "rate_index", "tuning_seed"), "1", "correction by rate"),
     **{
@@ -473,7 +483,7 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
         for b in BLAMED
         for e in exposures
     ]
-    equal = [equal_conditions(config, x, e, r) for x in LEARNERS for e in exposures for r in config.rates]
+    equal = [equal_conditions(config, x, e, r) for x in LEARNERS for e in exposures for r in config.event_rates(e)]
 
     def gathered(name: str, conditions: Sequence[Sequence[Condition]], *shape: int) -> np.ndarray:
         found = np.array([[runs[c.name][name] for c in seeds] for seeds in conditions], float)
@@ -489,7 +499,7 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
         "group": list(GROUPS),
         "situation": list(first["situation"]),
         "rate_index": range(len(config.rates)),
-        "rate": config.rates,
+        "rate": [config.event_rates(e) for e in exposures],
         "learning_rate": rate,
         "tuning_correction": [[tuned(config, x, e, runs) for e in exposures] for x in LEARNERS],
     }
@@ -581,7 +591,10 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         rates = {(x, e): matched_rate(config, x, e, store.runs) for x, e in pairs}
         matched = [c for x, e in pairs for b in BLAMED for c in matched_conditions(config, x, e, b, rates[x, e])]
         all_lives(matched, "matched correction")
-        all_lives([c for x, e in pairs for r in config.rates for c in equal_conditions(config, x, e, r)], "equal rates")
+        all_lives(
+            [c for x, e in pairs for r in config.event_rates(e) for c in equal_conditions(config, x, e, r)],
+            "equal rates",
+        )
 
     def fill(file: h5py.File) -> None:
         file.attrs["circuit"] = bench.circuit.to_json()
@@ -605,20 +618,21 @@ def comparisons(summary: Mapping[str, Any]) -> list[tuple[str, str, str, np.ndar
     Two measures are differences of policy gradient minus the local rule, two of disapproved choice minus disapproved
     execution. What the argument expects is above 0, and for the share upstream above 0.1.
     """
-    learners, found = list(summary["learner"]), []
     away = elsewhere(summary["situation"], summary["behaviour_change"])
     at_joke = summary["behaviour_change"][..., list(summary["situation"]).index(THE_JOKE)]
-    backprop = learners.index(BACKPROP)
-    for i, learner in enumerate(learners):
-        for e, exposure in enumerate(summary["exposure"]):
-            if learner != BACKPROP:
-                for name, values in (("upstream share", summary["upstream_share"]), ("behaviour elsewhere", away)):
-                    found.append(
-                        (f"{name}: backprop minus this", learner, exposure, values[backprop, 0, e] - values[i, 0, e])
-                    )
-            for name, values in (("weights of values", summary["value_change"]), ("choice at the joke", at_joke)):
-                found.append((f"{name}: choice minus execution", learner, exposure, values[i, 0, e] - values[i, 1, e]))
-    return sorted(found, key=lambda row: row[0], reverse=True)
+    learners, found = list(summary["learner"]), []
+    for name, values in (("upstream share", summary["upstream_share"]), ("behaviour elsewhere", away)):
+        for i, learner in enumerate(learners):
+            for e, exposure in enumerate(summary["exposure"]):
+                if learner != BACKPROP:
+                    less = values[learners.index(BACKPROP), 0, e] - values[i, 0, e]
+                    found.append((f"{name}: backprop minus this", learner, exposure, less))
+    for name, values in (("weights of values", summary["value_change"]), ("choice at the joke", at_joke)):
+        for i, learner in enumerate(learners):
+            for e, exposure in enumerate(summary["exposure"]):
+                less = values[i, 0, e] - values[i, 1, e]
+                found.append((f"{name}: choice minus execution", learner, exposure, less))
+    return found
 
 
 LOOKS = dict(zip(LEARNERS, plots.styles(LEARNERS), strict=True))
@@ -670,15 +684,17 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             shift, x = 0.12 * (i - 1), np.arange(n)
             points(share, x, summary["upstream_share"][i, 0].T, i, shift, linestyle="none", label=learner)
             last = summary["upstream_share_equal"][i, -1].T
-            points(by_rate, np.asarray(summary["rate"], float), last, i, 0, linestyle=LOOKS[learner].line)
+            points(by_rate, summary["rate"][-1], last, i, 0, linestyle=LOOKS[learner].line)
             ratio = summary["value_change"][i, 1] / summary["value_change"][i, 0]
             points(blamed, x, ratio.T, i, shift, linestyle="none")
         share.set_ylabel("share of beliefs and\ndesires in the change (1)")
         by_rate.set_ylabel("share of beliefs and\ndesires in the change (1)")
         by_rate.set_xlabel("learning rate per event, all learners (1)")
         by_rate.set_xscale("log")
+        by_rate.set_xticks(summary["rate"][-1], [f"{rate:.2g}" for rate in summary["rate"][-1]])
+        by_rate.set_xticks([], minor=True)
         plots.heading(by_rate, f"disapproved {summary['exposure'][-1]}")
-        blamed.set_ylabel("change of values: execution\nblamed, by choice blamed (1)")
+        blamed.set_ylabel("change of values:\nexecution by choice (1)")
         blamed.axhline(1, color="0.6", linewidth=0.7, linestyle=":")
         for axes in (share, blamed):
             axes.set_xticks(range(n), list(summary["exposure"]))
@@ -690,7 +706,8 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             plots.letter(axes, name)
         plots.note(
             drawn,
-            "Learning rates with which the joke is corrected equally; in panel h the same rate for all. "
+            "Learning rates with which the joke is corrected equally; in the panel over "
+            "learning rates the same for all. "
             "Change against sham runs; weights by the population that they end in. "
             + (
                 "One seed, and therefore no interval."
@@ -744,7 +761,7 @@ def show(path: Path) -> None:
         f"{learner}, {exposure}"
         for i, learner in enumerate(summary["learner"])
         for e, exposure in enumerate(summary["exposure"])
-        if summary["learning_rate"][i, e] in (summary["rate"][0], summary["rate"][-1])
+        if summary["learning_rate"][i, e] in summary["rate"][e, [0, -1]]
     ]
     if on_edge:
         console.print(f"Learning rates on the edge of those tried: {'; '.join(on_edge)}.", soft_wrap=True)

@@ -206,6 +206,7 @@ def test_measured_against_hand_computed_numbers(script, start):
     for name in ("change", "change_floor", "behaviour_change", "behaviour_floor", "correction"):
         np.testing.assert_array_equal(nothing[name], 0)
     np.testing.assert_array_equal(nothing["approved_probability"], nothing["approved_probability_sham"])
+    assert np.isnan(bench.measured(condition, start, start, None)["change_floor"]).all()
     less = Weights(start.forward, start.bias | {"action": start.bias["action"] - 0.3 * np.eye(N)[WORLD.action]})
     found = bench.measured(condition, less, start, start)
     before, after = (
@@ -243,12 +244,12 @@ def summary(script):
     pairs = [(x, e) for x in script.LEARNERS for e in range(3)]
     for x, e in pairs:
         for c in script.tuning_conditions(config, x, e):
-            life(c, 0.2 if c.rate < 0.05 else 0.8)
+            life(c, 0.2 if c.rate * config.exposures[e][1] < 0.05 else 0.8)
     for x, e in pairs:
         rate = script.matched_rate(config, x, e, runs)
         for c in [c for b in script.BLAMED for c in script.matched_conditions(config, x, e, b, rate)]:
             life(c, 0.5)
-        for c in [c for r in config.rates for c in script.equal_conditions(config, x, e, r)]:
+        for c in [c for r in config.event_rates(e) for c in script.equal_conditions(config, x, e, r)]:
             life(c, c.rate)
     for seed in config.seeds:
         runs[f"start-s{seed}"] = {"weight_norm": np.arange(9.0), "group": list(script.GROUPS)} | dict.fromkeys(
@@ -265,12 +266,12 @@ def test_summary_has_every_array_with_the_shape_of_its_axes(script, summary):
 
 
 def test_summary_puts_each_life_in_its_place(script, summary):
-    np.testing.assert_allclose(summary["learning_rate"], 0.03 * (10 / 3) ** 0.5)
+    np.testing.assert_allclose(summary["learning_rate"], [[0.04 * 2**0.5 / n for n in (1, 12, 12)]] * 3)
     np.testing.assert_array_equal(summary["change"][2, 0, 1, 1], np.full(9, 6.0))
     np.testing.assert_array_equal(summary["change"][2, 1, 1, 1], np.full(9, 3.0))
     np.testing.assert_allclose(summary["upstream_share"], 6 / 9)
     np.testing.assert_allclose(summary["value_change"][1, 0], 7 * 2 * np.array([[1, 2]] * 3))
-    np.testing.assert_allclose(summary["correction_equal"][0, 0, :, 0], summary["rate"])
+    np.testing.assert_allclose(summary["correction_equal"][0, :, :, 0], summary["rate"])
 
 
 def test_comparisons_have_the_sign_that_the_argument_expects_above_zero(script, summary):
@@ -279,6 +280,12 @@ def test_comparisons_have_the_sign_that_the_argument_expects_above_zero(script, 
     np.testing.assert_allclose(found["upstream share: backprop minus this", "error relay", "often"], 0, atol=1e-12)
     np.testing.assert_allclose(found["weights of values: choice minus execution", "backprop", "rarely"], [3.5, 7])
     np.testing.assert_allclose(found["choice at the joke: choice minus execution", "error relay", "once"], [1, 2])
+
+
+def test_documentation_has_every_variable_of_the_summary(script):
+    lines = (SCRIPT.parents[1] / "docs" / "recording.md").read_text(encoding="utf-8").splitlines()
+    for name, row in script.ROWS.items():
+        assert f"| `{name}` | {', '.join(row.dims)} | {row.dtype} | {row.units} | {row.long_name} |" in lines
 
 
 @pytest.mark.parametrize(
