@@ -773,7 +773,8 @@ def live(
     circuit : Circuit
     task : Task
     lives : sequence of TwinLife
-        All of the same number of events, and of one kind of rule: only the learning rates may differ, by hop too.
+        All of the same number of events, and of one kind of rule: only the learning rates may differ, by hop too. Of
+        sparse backprop all keep the same fraction.
     progress : callable, optional
     device : str, optional
         Torch device.
@@ -806,6 +807,7 @@ def live(
     outcome = outcome.masked_fill(resting, NO_OUTCOME)
     eta = torch.tensor(np.stack([life.rule.rates(circuit.n_hops) for life in lives]), device=device)
     learns = bool(eta.any())
+    sparse = rule if isinstance(rule, Backprop) and rule.kept < 1 else None
     hop = {name: int(h) for name, h in circuit.population_hops.items() if np.isfinite(h)}
     predictions = torch.full((len(lives), n_events, outcomes.shape[1]), torch.nan, dtype=torch.float64, device=device)
     signals = torch.zeros(len(lives), n_events, circuit.n_hops, dtype=torch.float64, device=device)
@@ -833,12 +835,7 @@ def live(
             for name, value in inferred.delta.items():
                 signals[:, event, hop[name]] += value.abs().sum((1, 2))
             if learns:
-                for projection in circuit.projections:
-                    if projection.plastic and projection.target in inferred.delta:
-                        step = eta[:, hop[projection.target], None, None] * inferred.delta[projection.target]
-                        networks.forward[projection.name].baddbmm_(step.mT, inferred.rate[projection.source])
-                for name, value in inferred.delta.items():
-                    networks.bias[name] += eta[:, hop[name], None] * value.sum(1)
+                _learn(circuit, networks, inferred, eta, sparse)
         for k in wanted.get(event, ()):
             snapshots[k].append(networks.weights(k))
         if progress is not None:
@@ -849,9 +846,32 @@ def live(
     ]
 
 
+def _learn(circuit: Circuit, networks: Networks, inferred: Inferred, eta: Tensor, sparse: Backprop | None) -> None:
+    """Change weights and biases by what a rule has made of an event, at rates `eta` (n_networks, n_hops)."""
+    rates = {name: eta[:, int(circuit.population_hops[name]), None] for name in inferred.delta}
+    for projection in circuit.projections:
+        if projection.plastic and projection.target in inferred.delta:
+            step = rates[projection.target].unsqueeze(2) * inferred.delta[projection.target]
+            weights, rate = networks.forward[projection.name], inferred.rate[projection.source]
+            if sparse is None:
+                weights.baddbmm_(step.mT, rate)
+            else:
+                weights += _largest(step.mT @ rate, sparse)
+    for name, value in inferred.delta.items():
+        step = rates[name] * value.sum(1)
+        networks.bias[name] += step if sparse is None else _largest(step, sparse)
+
+
+def _largest(entries: Tensor, rule: Backprop) -> Tensor:
+    """Set all but the entries that the rule keeps to 0, in each network; which of equal ones it keeps is open."""
+    flat = entries.flatten(1)
+    chosen = flat.abs().topk(rule.n_kept(flat.shape[1]), dim=1, sorted=False).indices
+    return torch.zeros_like(flat).scatter_(1, chosen, flat.gather(1, chosen)).view_as(entries)
+
+
 def _one_inference(rules: Sequence[Rule]) -> Rule:
-    """Return a rule that infers as all of them do."""
-    silent = [Backprop() if isinstance(rule, Backprop) else replace(rule, eta=0.0) for rule in rules]
+    """Return a rule that infers as all of them do, and keeps as much of what it finds."""
+    silent = [Backprop(kept=rule.kept) if isinstance(rule, Backprop) else replace(rule, eta=0.0) for rule in rules]
     for rule in silent:
         if rule != silent[0]:
             raise ValueError(

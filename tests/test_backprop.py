@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bioplastic.cells import phi
-from bioplastic.rules.backprop import Backprop, reference_update
+from bioplastic.rules.backprop import Backprop, largest, reference_update
 from bioplastic.units import UnitError
 
 
@@ -62,6 +62,31 @@ def test_truncation_and_attenuation_scale_each_hop():
                 np.testing.assert_allclose(part[-1 - hop], factor * full[-1 - hop], rtol=1e-15)
 
 
+def test_sparse_by_hand():
+    """Two cells in every population, all weights 1, all potentials 0; half of each gradient's entries stay.
+
+    Errors 0.2 and -0.4 at the outputs add up to -0.1 at each hidden cell, whose inputs are 0.3 and 0.7.
+    """
+    weights, biases = [np.ones((2, 2))] * 2, [np.full(2, -1.0)] * 2
+    event = np.array([0.3, 0.7]), np.array([0.7, 0.1])
+    changed, moved = reference_update(weights, biases, *event, Backprop(eta=0.1, kept=0.5))
+    np.testing.assert_allclose(changed[1], [[0, 0], [-0.02, -0.02]], atol=1e-15)
+    np.testing.assert_allclose(changed[0], [[0, -0.007], [0, -0.007]], atol=1e-15)
+    np.testing.assert_allclose(moved[1], [0, -0.04], atol=1e-15)
+    np.testing.assert_allclose(moved[0], [-0.01, 0], atol=1e-15)  # of equals the first
+    one, _ = reference_update(weights, biases, *event, Backprop(eta=0.1, kept=0.01))
+    assert [np.count_nonzero(w) for w in one] == [1, 1]  # never none
+
+
+def test_largest_of_all_signs():
+    np.testing.assert_array_equal(largest(np.array([[3.0, -5.0], [0.5, -4.0]]), 2), [[0, -5], [0, -4]])
+
+
+@pytest.mark.parametrize(("kept", "size", "n"), [(1.0, 7, 7), (0.5, 7, 4), (0.1, 64, 6), (0.01, 64, 1), (0.001, 9, 1)])
+def test_number_of_entries_that_are_kept(kept, size, n):
+    assert Backprop(kept=kept).n_kept(size) == n
+
+
 def test_outcome_equal_to_the_prediction_changes_nothing():
     weights, biases = chain([3, 4, 2])
     stimulus = np.array([0.2, 0.8, 0.5])
@@ -92,6 +117,9 @@ def test_rates_by_hop(rule, expected):
         ({"eta": np.nan}, "eta is NaN; give a number."),
         ({"attenuation": 0}, "attenuation = 0 is outside what is allowed: more than 0 to 1."),
         ({"attenuation": 1.5}, "attenuation = 1.5 is outside what is allowed: more than 0 to 1."),
+        ({"kept": 0.0}, "kept = 0 is outside what is allowed: more than 0 to 1."),
+        ({"kept": 1.1}, "kept = 1.1 is outside what is allowed: more than 0 to 1."),
+        ({"kept": np.nan}, "kept is NaN; give a number."),
         ({"depth": -1}, "depth = -1; it is the last hop that learns, 0 or more (None: all)."),
         ({"depth": 1.5}, "depth = 1.5; it is the last hop that learns, 0 or more (None: all)."),
     ],

@@ -400,22 +400,24 @@ def test_only_predictive_coding_takes_longer_the_deeper_the_circuit():
     ("rule", "reference"),
     [
         (Backprop(eta=0.05, depth=2, attenuation=0.8), backprop),
+        (Backprop(eta=0.05, kept=0.2), backprop),
         (PredictiveCoding(eta=0.05, steps=6, step_size=0.3), predictive_coding),
         (PredictiveCoding(eta=0.05, steps=2, step_size=0.3, fixed_prediction=True), predictive_coding),
         (LatentEquilibrium(eta=0.1, dt=0.25, duration=2.0), latent_equilibrium),
     ],
 )
 def test_a_life_is_the_reference_event_by_event(rule, reference):
+    task = replace(TASK, stimuli=np.random.default_rng(0).random(TASK.stimuli.shape))  # no entries of equal size
     circuit, schedule, weights = chain(4), rare_life(), random_weights(chain(4))
-    (lived,) = live(circuit, TASK, [TwinLife(schedule, rule, weights, snapshots=[0, 4])])
+    (lived,) = live(circuit, task, [TwinLife(schedule, rule, weights, snapshots=[0, 4])])
     w = [weights.forward[p.name].copy() for p in circuit.projections]
     b = [weights.bias[p.target].copy() for p in circuit.projections]
     for event, (stimulus, outcome) in enumerate(zip(schedule.stimulus, schedule.outcome, strict=True)):
-        h = TASK.stimuli[stimulus]
+        h = task.stimuli[stimulus]
         for a, c in zip(w, b, strict=True):
             h = phi(a @ h + c)
         np.testing.assert_allclose(lived.prediction[event], h, rtol=1e-10)
-        changed, moved = reference.reference_update(w, b, TASK.stimuli[stimulus], TASK.outcomes[outcome], rule)
+        changed, moved = reference.reference_update(w, b, task.stimuli[stimulus], TASK.outcomes[outcome], rule)
         w = [a + change for a, change in zip(w, changed, strict=True)]
         b = [a + change for a, change in zip(b, moved, strict=True)]
         if event == 0 and not isinstance(rule, Backprop):
@@ -438,6 +440,7 @@ def test_a_life_is_the_reference_event_by_event(rule, reference):
     "rules",
     [
         [Backprop(eta=0.1), Backprop(eta=0.05, depth=0), Backprop(eta=0.2, attenuation=0.3), Backprop()],
+        [Backprop(eta=0.1, kept=0.2), Backprop(eta=0.05, depth=0, kept=0.2), Backprop(kept=0.2)],
         *([replace(rule, eta=eta) for eta in (0.1, 0.05, 0.0)] for rule in LOCAL),
     ],
 )
@@ -519,6 +522,16 @@ def test_truncated_backprop_reaches_no_further_to_the_bit():
             assert same == (hop > depth), (depth, hop)
 
 
+def test_sparse_backprop_changes_a_fraction_of_every_projection_at_an_event():
+    circuit = chain(3)  # of 64 weights and 8 biases, but 24 weights into the outputs
+    weights = random_weights(circuit)
+    schedule = Schedule.of([Event(5, 5, Kind.RARE)])
+    (lived,) = live(circuit, TASK, [TwinLife(schedule, Backprop(eta=0.1, kept=0.1), weights)])
+    changed = {n: np.count_nonzero(w != weights.forward[n]) for n, w in lived.weights.forward.items()}
+    assert list(changed.values()) == [6, 6, 2]
+    assert [np.count_nonzero(b != weights.bias[n]) for n, b in lived.weights.bias.items()] == [1, 1, 1]
+
+
 def test_lives_of_different_lengths_are_refused():
     lives = [TwinLife(rare_life(n), Backprop(), random_weights(chain(2))) for n in (4, 8, 4)]
     message = "lives of [4, 8] events cannot be lived at once; give all the same number of events."
@@ -530,6 +543,7 @@ def test_lives_of_different_lengths_are_refused():
     ("one", "other"),
     [
         (Backprop(), PredictiveCoding()),
+        (Backprop(kept=0.1), Backprop(kept=0.2)),
         (PredictiveCoding(steps=3), PredictiveCoding(steps=4)),
         (LatentEquilibrium(beta=0.1), LatentEquilibrium(beta=0.2)),
     ],
