@@ -16,6 +16,8 @@ N_TOPICS                 5  1       topics                                      
 N_PER_TOPIC             10  cells   of the context, per topic                            chosen: few make potentials ripple
 FRACTION_OFF           0.8  1       of each hidden population, off in a topic            Masse et al. (2018), figure 2
 OFF                     10  1       potential by which such a cell is pulled down        chosen: see above
+TOLD                     1  1       spread of the potentials that a topic adds, if it    chosen: as large as what the
+                                    is told but switches no cell off                     cells that are off would leave
 
 Phases of an event, threshold, leak and gain are those of ``models/chain.py``. Context-dependent gating: Masse, Grant and
 Freedman (2018), doi:10.1073/pnas.1803839115, who multiply the activity of cells that are off by 0.
@@ -39,6 +41,7 @@ N_TOPICS = 5
 N_PER_TOPIC = 10
 FRACTION_OFF = 0.8
 OFF = 10.0
+TOLD = 1.0
 
 
 def circuit(
@@ -73,10 +76,8 @@ def random_topics(gated: Circuit, fraction: float, seed: int) -> dict[str, np.nd
 
 def with_context(gated: Circuit, weights: Weights, off: dict[str, np.ndarray] | None = None) -> Weights:
     """Add the context's weights to those of the plain chain; weights of 0 if no cell is ever off."""
-    forward = dict(weights.forward)
-    for projection in gated.projections:
-        if projection.source != "context":
-            continue
+    pulls = {}
+    for projection in _from_context(gated):
         size, n_cells = gated.shape(projection)
         pull = np.zeros((size, n_cells // N_PER_TOPIC))
         if off is not None:
@@ -85,8 +86,29 @@ def with_context(gated: Circuit, weights: Weights, off: dict[str, np.ndarray] | 
                     pull += weights.forward[incoming.name] @ off[incoming.source] / 2
             if projection.target in off:
                 pull[off[projection.target]] -= OFF
-        forward[projection.name] = np.repeat(pull, N_PER_TOPIC, axis=1) / N_PER_TOPIC
-    return replace(weights, forward=forward)
+        pulls[projection.name] = pull
+    return _pulled(weights, pulls)
+
+
+def with_topics_told(gated: Circuit, weights: Weights, seed: int) -> Weights:
+    """Add random weights of the context to those of the plain chain: hidden cells hear the topic, and none is off."""
+    rng = np.random.default_rng(seed)
+    pulls = {}
+    for projection in _from_context(gated):
+        size, n_cells = gated.shape(projection)
+        hears = gated.population(projection.target).role == "hidden"
+        pulls[projection.name] = TOLD * hears * rng.standard_normal((size, n_cells // N_PER_TOPIC))
+    return _pulled(weights, pulls)
+
+
+def _from_context(gated: Circuit) -> list[Projection]:
+    return [p for p in gated.projections if p.source == "context"]
+
+
+def _pulled(weights: Weights, pulls: dict[str, np.ndarray]) -> Weights:
+    """Add context weights with which each topic adds `pulls` (size, n_topics) to the potentials."""
+    spread = {name: np.repeat(pull, N_PER_TOPIC, axis=1) / N_PER_TOPIC for name, pull in pulls.items()}
+    return replace(weights, forward={**weights.forward, **spread})
 
 
 def networks(n_hops: int = N_HOPS, n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:

@@ -3,10 +3,10 @@
 Question
     Ten digits, two at a time, and the same two output cells for every pair: learning the next pair spoils the last.
     Does a learner that updates little forget less, or does it merely learn less? Backprop; backprop that keeps only the
-    largest entries of its gradient; backprop with most hidden cells off in each topic; the error relay in spikes, and
-    screened by threshold, leak and gain; both kinds of learner with replay. Each at all learning rates, which gives the
-    curve of what is kept against what is newly learned: whoever lies on that of backprop at smaller rates protects
-    nothing. Control: the same images, interleaved.
+    largest entries of its gradient; backprop with most hidden cells off in each topic, and, since that also tells the
+    topic, told the topic alone; the error relay in spikes, and screened by threshold, leak and gain; both kinds of
+    learner with replay. Each at all learning rates, which gives the curve of what is kept against what is newly
+    learned: whoever lies on that of backprop at smaller rates protects nothing. Control: the same images, interleaved.
 Source
     Accuracy matrix, average accuracy, backward and forward transfer: Lopez-Paz and Ranzato (2017), arXiv:1706.08840;
     forgetting: Chaudhry et al. (2018), doi:10.1007/978-3-030-01252-6_33; cells that are off by topic: Masse, Grant and
@@ -138,6 +138,8 @@ class Learner:
         Fraction of the gradient's entries that change anything.
     off : float
         Fraction of the hidden cells that are off in a topic.
+    told : bool
+        Whether the context tells the topic although no cell is off.
     replays : bool
     screened : bool
         Of the error relay: whether with threshold, leak and gain of ``models/chain.py``.
@@ -147,6 +149,7 @@ class Learner:
     spikes: bool
     kept: float = 1.0
     off: float = 0.0
+    told: bool = False
     replays: bool = False
     screened: bool = False
 
@@ -172,6 +175,7 @@ def learners(config: Config) -> tuple[Learner, ...]:
         DENSE,
         *(Learner(f"backprop, {100 * kept:g} % kept", spikes=False, kept=kept) for kept in config.kept),
         *(Learner(f"backprop, {100 * off:g} % off", spikes=False, off=off) for off in config.off),
+        Learner("backprop, topic told", spikes=False, told=True),
         Learner("backprop, replay", spikes=False, replays=True),
         RELAY,
         Learner("error relay, screened", spikes=True, screened=True),
@@ -275,6 +279,8 @@ class Bench:
         plain = chain.circuit(context_chain.N_HOPS, n_outputs=context_chain.N_OUTPUTS)
         # Without pretraining: the orthogonal weights with which that begins.
         (weights,) = twin.pretrain(plain, digits(), [seed], twin.Pretraining(steps=0))
+        if learner.told:
+            return context_chain.with_topics_told(self.circuit, weights, seed)
         off = context_chain.random_topics(self.circuit, learner.off, seed) if learner.off else None
         return context_chain.with_context(self.circuit, weights, off)
 
@@ -837,7 +843,7 @@ def statements(summary: Mapping[str, Any]) -> list[str]:
 
 def _looks(names: Sequence[str]) -> dict[str, plots.Style]:
     """How each learner is drawn: all of one kind in its colours, told apart by marker and line."""
-    warm = ("#a3260f", "#c9501c", "#e07b2a", "#e8a23c", "#e0b000", "#7a3b8c", "#b07cc0", "#5f5f5f")
+    warm = ("#a3260f", "#c9501c", "#e07b2a", "#e8a23c", "#e0b000", "#7a3b8c", "#b07cc0", "#000000", "#5f5f5f")
     cold = ("#14148c", "#2b7fce", "#3f9c9c", "#2e7d4f")
     lines: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 0.9)), (0, (5, 1.2, 1, 1.2)), (0, (3, 1, 1, 1, 1, 1)))
     found, count = {}, {False: 0, True: 0}
@@ -846,7 +852,7 @@ def _looks(names: Sequence[str]) -> dict[str, plots.Style]:
         k = count[spikes]
         count[spikes] += 1
         colors = cold if spikes else warm
-        found[name] = plots.Style(colors[k % len(colors)], "oDsv^X<P"[k % 8], lines[k % len(lines)])
+        found[name] = plots.Style(colors[k % len(colors)], "oDsv^X<P>"[k % 9], lines[k % len(lines)])
     return found
 
 
@@ -856,9 +862,10 @@ def figure(summary: Mapping[str, Any]) -> Figure:
     looks = _looks(names)
     n = len(summary["seed"])
     wanted = [i for i, name in enumerate(names) if "% kept" not in name or name == names[1]]
-    wanted = [i for i in wanted if "50 %" not in names[i]][:8]
+    wanted = [i for i in wanted if "50 %" not in names[i]][:9]
     with plots.page(185) as drawn:
-        top, middle, bottom = drawn.subfigures(3, 1, height_ratios=[0.75, 1.15, 1.0])
+        rows: Any = drawn.subfigures(3, 1, height_ratios=[0.75, 1.15, 1.0])
+        top, middle, bottom = rows
         images = top.subplots(1, len(wanted), sharey=True)
         for k, (axes, i) in enumerate(zip(np.atleast_1d(images), wanted, strict=True)):
             shade = axes.imshow(
