@@ -15,7 +15,8 @@ Source
 Command
     python scripts/continual_learning.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 5 minutes (estimated), --quick half a minute. It may be interrupted and goes on.
+    On two cores: default 7 minutes (estimated from its processor time), --quick half a minute. It may be
+    interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -863,8 +864,8 @@ def figure(summary: Mapping[str, Any]) -> Figure:
     n = len(summary["seed"])
     wanted = [i for i, name in enumerate(names) if "% kept" not in name or name == names[1]]
     wanted = [i for i in wanted if "50 %" not in names[i]][:9]
-    with plots.page(185) as drawn:
-        rows: Any = drawn.subfigures(3, 1, height_ratios=[0.75, 1.15, 1.0])
+    with plots.page(200) as drawn:
+        rows: Any = drawn.subfigures(3, 1, height_ratios=[0.7, 1.35, 1.0])
         top, middle, bottom = rows
         images = top.subplots(1, len(wanted), sharey=True)
         for k, (axes, i) in enumerate(zip(np.atleast_1d(images), wanted, strict=True)):
@@ -885,7 +886,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
                 if name == DENSE.name or name.startswith(RELAY.name) == spikes:
                     _curve(axes, summary, i, looks[name])
             axes.set_xlabel("learned: accuracy on a task after its block (%)")
-            axes.legend(loc="lower left", fontsize=6)
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, fontsize=6)
             plots.heading(axes, "error relay" if spikes else "backprop")
             plots.letter(axes, letter)
         curves[0].set_ylabel("kept: accuracy on earlier tasks\nat the end (%)")
@@ -899,7 +900,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         plots.note(
             drawn,
             "Held-out images, weights in the rate network. a: at the best rate, mean over seeds. b, c: each point a "
-            "learning rate, crosses: 95 % bootstrap intervals over seeds, large marker: best rate, on tuning seeds; "
+            "learning rate, from small to large ones; large marker: the best one, on tuning seeds; "
             "backprop (red) in both. d, e: best rate; filled: tasks in blocks, open: the same images interleaved, "
             "crosses: blocks, in spikes. "
             + (
@@ -917,11 +918,13 @@ def _curve(axes: Axes, summary: Mapping[str, Any], i: int, look: plots.Style) ->
     x, y = (100 * summary[f"{name}_by_rate"][i, there] for name in ("learned", "kept"))
     across = [np.abs(np.array(reach.interval(values, axis=1)) - values.mean(1)) for values in (x, y)]
     best = int(np.argmin(np.abs(summary["rate"][i, there] - summary["learning_rate"][i])))
-    label = {"label": summary["learner"][i], "color": look.color, "marker": look.marker}
+    look_of = {"label": summary["learner"][i], "color": look.color, "marker": look.marker, "linestyle": look.line}
+    axes.plot(x.mean(1), y.mean(1), markersize=2.5, linewidth=0.9, **look_of)
+    spread_x, spread_y = (each[:, best, None] for each in across)
+    at_x, at_y = float(x.mean(1)[best]), float(y.mean(1)[best])
     axes.errorbar(
-        x.mean(1), y.mean(1), across[1], across[0], linestyle=look.line, markersize=3, elinewidth=0.4, **label
+        at_x, at_y, spread_y, spread_x, fmt=look.marker, color=look.color, ms=6.5, mec="black", elinewidth=0.8, zorder=3
     )
-    axes.plot(x.mean(1)[best], y.mean(1)[best], look.marker, color=look.color, markersize=8, markeredgecolor="black")
 
 
 def _bars(axes: Axes, summary: Mapping[str, Any], name: str, looks: Mapping[str, plots.Style], label: str) -> None:
