@@ -202,11 +202,73 @@ def map_recording(reversed_: bool) -> dict[str, Arrays]:
     return groups
 
 
+def cue_recording(reversed_: bool) -> dict[str, Arrays]:
+    learners = ["error relay", "equilibrium relay", "error relay, unscreened", "backprop"]
+    told = by_seed(4, 2, 2, 2)
+    told[3] += 0.8  # backprop
+    if reversed_:
+        told[:3] += 0.9
+    norm = by_seed(4, 2, 2, 2) + 1
+    norm[..., 1 if reversed_ else 0, :] += 1
+    dims = ("learner", "replay", "entry", "event_fraction", "seed")
+    labels = axes(learner=learners, replay=["off", "replay"], entry=[1, 7], event_fraction=[0.01, 0.3])
+    return {
+        "": labels | {"hop": (("hop",), np.arange(8)), "discrimination": (dims, told), "cue_norm_fixed": (dims, norm)}
+    }
+
+
+def continual_recording(reversed_: bool) -> dict[str, Arrays]:
+    forgetting = by_seed(2, 1) + np.array([0.2, 0.4 if reversed_ else 0.02])[:, None, None]
+    learned = by_seed(2, 1) / 10 + 0.9
+    labels = axes(learner=["backprop", "error relay"], order=["blocks"])
+    dims = ("learner", "order", "seed")
+    return {
+        "": labels
+        | {
+            "forgetting": (dims, forgetting),
+            "learned": (dims, learned),
+            "kept": (dims, learned),
+            "kept_of_dense": (("learner", "seed"), learned[:, 0] - 0.2),
+        }
+    }
+
+
+def blame_recording(reversed_: bool) -> dict[str, Arrays]:
+    learners, blamed, exposures = ["backprop", "error relay"], ["choice", "execution"], ["once", "often"]
+    share, value = by_seed(2, 2, 2) + 0.1, by_seed(2, 2, 2) + 0.1
+    share[1 if reversed_ else 0] += 0.5
+    value[:, 1 if reversed_ else 0] += 0.5
+    behaviour = np.repeat(share[..., None], 2, axis=-1)
+    dims = ("learner", "blamed", "exposure", "seed")
+    labels = axes(learner=learners, blamed=blamed, exposure=exposures, situation=["same belief", "same desire"])
+    return {
+        "": labels
+        | {
+            "upstream_share": (dims, share),
+            "value_change": (dims, value),
+            "behaviour_change": ((*dims, "situation"), behaviour),
+        }
+    }
+
+
+def coherence_recording(reversed_: bool) -> dict[str, Arrays]:
+    arms = ["loop", "loop, weights frozen", "loop off", "loop, shuffled"]
+    agreement = by_seed(2, 4, 1, 2)
+    agreement[:, 0, :, 1] += -0.8 if reversed_ else 0.8
+    dims = ("learner", "arm", "group", "round", "seed")
+    labels = axes(learner=["error relay", "backprop"], arm=arms, group=["not rehearsed"], round=[0, 1])
+    return {"": labels | {"agreement": (dims, agreement), "agreement_plain": (dims, agreement)}}
+
+
 FAKES: dict[str, Callable[[bool], dict[str, Arrays]]] = {
     "reach_vs_frequency": main_recording,
     "cascade": cascade_recording,
     "one_time_event": event_recording,
     "data_efficiency": efficiency_recording,
+    "neglected_cue": cue_recording,
+    "continual_learning": continual_recording,
+    "belief_desire": blame_recording,
+    "coherence": coherence_recording,
     "frequency_and_salience": map_recording,
 }
 

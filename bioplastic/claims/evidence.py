@@ -393,6 +393,43 @@ def coherence(file: h5py.File) -> list[Row]:
     return rows
 
 
+def continual_learning(file: h5py.File) -> list[Row]:
+    """Rows of continual learning: claim 8."""
+    found = Measures(file["summary"])
+    rows = []
+
+    def of(name: str, learner: str) -> np.ndarray:
+        return found.of(name, learner=learner, order="blocks")
+
+    for learner in (x for x in found.labels("learner") if x != BACKPROP):
+        less = of("forgetting", BACKPROP) - of("forgetting", learner)
+        forgets = "forgetting of backprop, less that of this learner"
+        more = of("learned", learner) - of("learned", BACKPROP)
+        beyond = of("kept", learner) - found.of("kept_of_dense", learner=learner)
+        rows.append(
+            Row(
+                8,
+                learner,
+                (
+                    Condition(forgets, less, ">=", ACCURACY_MARGIN),
+                    Condition("accuracy on new tasks, less backprop's", more, ">=", -ACCURACY_MARGIN),
+                ),
+                (
+                    Condition(forgets, less, "<", 0),
+                    Condition(
+                        "kept beyond what backprop keeps where it learns new tasks as well",
+                        beyond,
+                        "<",
+                        ACCURACY_MARGIN,
+                    ),
+                ),
+                # Replay is another way to protect, and being told the topic is the control of gating.
+                own="replay" in learner or "told" in learner,
+            )
+        )
+    return rows
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A recording that the ledger reads.
@@ -428,6 +465,7 @@ EVIDENCE: Mapping[str, Evidence] = {
         Evidence("neglected_cue", (5,), neglected_cue),
         Evidence("one_time_event", (6,), one_time_event),
         Evidence("data_efficiency", (7,), data_efficiency),
+        Evidence("continual_learning", (8,), continual_learning),
         Evidence("belief_desire", (9,), belief_desire),
         Evidence("coherence", (10,), coherence),
         Evidence("frequency_and_salience", (12,), frequency_and_salience),
