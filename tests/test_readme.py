@@ -144,7 +144,13 @@ def test_python_block_runs(number: int, executed: tuple[int, str]) -> None:
     assert number < ran, errors if number == ran else "an earlier block failed"
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+SLOW = [pytest.mark.slow]  # a script imports torch and Brian2 before it answers
+
+
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(words, marks=SLOW if words[0].endswith(".py") else [], id=" ".join(words)) for words in COMMANDS],
+)
 def test_command_exists(words: list[str]) -> None:
     if words[0] != "bioplastic":
         path = ROOT / words[0]
