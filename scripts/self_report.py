@@ -26,7 +26,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,9 @@ class Config:
     exploration : float
         Probability with which it says there something at random.
     n_consultations : int
-        Actions for which the report is consulted.
+        Actions for which the report is consulted: as many as it takes until the action follows the report.
+    n_truths : int
+        Reports of the truth that are trained, nobody asking, to see which directions of the state they read.
     spiking_rates, backprop_rates : tuple of float
         Learning rates to choose from, per event: for the spiking rules this is eta times the spikes that a cell at the
         maximal rate fires while an outcome is present.
@@ -107,7 +108,8 @@ class Config:
     n_events: int = 800
     n_stretches: int = 10
     exploration: float = 0.2
-    n_consultations: int = 1200
+    n_consultations: int = 2400
+    n_truths: int = 2000
     spiking_rates: tuple[float, ...] = (0.03, 0.1, 0.3)
     backprop_rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     n_asked: int = 160
@@ -130,7 +132,8 @@ QUICK = Config(
     chances=(0.25,),
     n_events=300,
     n_stretches=3,
-    n_consultations=100,
+    n_consultations=300,
+    n_truths=300,
     spiking_rates=(0.3,),
     backprop_rates=(0.3,),
     n_asked=40,
@@ -313,13 +316,15 @@ class Bench:
         block = np.where(asker != SILENT, asker, np.where(said != SILENT, K + 1 + said, K))
         return np.asarray(block * self.n + image)
 
-    @cached_property
-    def model(self) -> spiking.Model:
-        """The compiled model, of all spiking learners."""
-        longest = max(self.config.n_events, self.config.n_consultations, K * self.config.n_asked)
-        n_steps = float(longest * chain.timing(agent.N_HOPS).event / chain.timing(agent.N_HOPS).resolution)
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Compile the model of all spiking learners, and pretrain agents, or take them from the cache."""
+        c, timing = self.config, chain.timing(agent.N_HOPS)
+        longest = max(c.n_events, c.n_consultations, c.n_truths, K * c.n_asked)
+        n_steps = float(longest * timing.event / timing.resolution)
         spec = spiking.ModelSpec.roomy(self.circuit, LEARNERS[0].rule(0.0), self.task, n_steps, n_snapshots=0)
-        return spiking.model(spec, self.task)
+        self.model = spiking.model(spec, self.task)
+        for seed in seeds:
+            self.start(seed)
 
     def start(self, seed: int) -> Weights:
         """Return the weights of an agent that acts and has never reported."""
@@ -613,7 +618,7 @@ class Story:
     def slack(self) -> dict[str, Any]:
         """Train reports on the truth, nobody asking, and hold the state's rates along some directions."""
         bench, rng = self.bench, self.random(7)
-        image = self.images(self.config.n_events, rng)
+        image = self.images(self.config.n_truths, rng)
         truths = bench.state, bench.feature
         rows = bench.rows(image)
         lives = [events(rows, first + t[image]) for first, t in zip((REPORTS, FEATURES), truths, strict=True)]
@@ -716,8 +721,8 @@ _FOLLOWED = {
     "report_is_state": "fraction of reports that are true",
     "report_is_asker": "fraction of reports that are what the asker expects",
     "report_is_rates": "fraction of reports that are those of the same weights in the rate network",
-    "information_state": "I(report; state | asker), plug-in estimate",
-    "information_asker": "I(report; asker | state), plug-in estimate",
+    "information_state": "information of report and state, given the asker, plug-in estimate",
+    "information_asker": "information of report and asker, given the state, plug-in estimate",
     "floor_state": "the same as information_state with reports shuffled within each expectation",
     "floor_asker": "the same as information_asker with reports shuffled within each state",
 }
@@ -877,10 +882,8 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
     with sweep.progress_bar() as bar, ThreadPoolExecutor(max(1, jobs)) as executor:
         ready = bar.add_task("compiling, pretraining", total=1)
-        assert bench.model
         roles = [c for learner in LEARNERS for c in tuning_conditions(config, learner)]
-        for seed in sorted({c.seed for c in roles} | set(config.seeds)):
-            bench.start(seed)  # here, so that no two lives make the same
+        bench.prepare(sorted({c.seed for c in roles} | set(config.seeds)))
         bar.advance(ready)
         script.live_missing(store, roles, work, executor=executor, bar=bar, label="learning rates", stop=stop)
         lives = [

@@ -1,5 +1,6 @@
 """The main job as a whole: interrupted it goes on, and what it records is what it should be."""
 
+import runpy
 import signal
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def test_an_interrupted_job_goes_on_where_it_stopped(tmp_path: Path):
 
 
 @pytest.mark.parametrize("options", [["--hops", "1"], ["--seeds", "0"], ["--jobs", "0"], ["--quick", "--full"]])
-def test_options_that_make_no_sense_are_refused_with_a_sentence(options: list[str]):
-    refused = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert options[0] in refused.stderr
+def test_options_that_make_no_sense_are_refused_with_a_sentence(options: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as refused:
+        runpy.run_path(str(SCRIPT))["main"](options)
+    assert refused.value.code == 2
+    assert options[0] in capsys.readouterr().err

@@ -279,3 +279,11 @@ def test_start_acts_and_has_no_use_for_its_report(bench) -> None:
     assert (rates["action"].argmax(1) == bench.state[bench.tested["result"]]).mean() > 0.9
     singular = np.linalg.svd(start.forward["s1_to_r1"], compute_uv=False)
     np.testing.assert_allclose(singular, 2)
+
+
+def test_every_variable_is_in_the_documentation(script, root) -> None:
+    lines = (root / "docs" / "recording.md").read_text(encoding="utf-8").splitlines()
+    for rows in (script.ROWS, script.SWEEP_ROWS):
+        for name, row in rows.items():
+            line = f"| `{name}` | {', '.join(row.dims) or '(scalar)'} | {row.dtype} | {row.units} | {row.long_name} |"
+            assert line in lines, f"docs/recording.md lacks the line\n{line}"
