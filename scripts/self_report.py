@@ -13,7 +13,7 @@ Source
 Command
     python scripts/self_report.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default RUNTIME minutes (estimated from its processor time), --quick half a minute. It may be
+    On two cores: default 6 minutes (estimated from its processor time), --quick half a minute. It may be
     interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
