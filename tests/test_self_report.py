@@ -216,7 +216,7 @@ def a_run(script, config, change, sham):
     sizes = {name: len(values) for name, values in script.axes(config).items()}
     zeros = {name: np.zeros([sizes[d] for d in row.dims]) for name, row in script.MEASURES.items()}
     zeros["change"][..., :] = change
-    zeros["sham_difference"][:] = sham
+    zeros["phase_difference"][:] = sham
     return zeros
 
 
