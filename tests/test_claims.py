@@ -260,6 +260,34 @@ def coherence_recording(reversed_: bool) -> dict[str, Arrays]:
     return {"": labels | {"agreement": (dims, agreement), "agreement_plain": (dims, agreement)}}
 
 
+def report_recording(reversed_: bool) -> dict[str, Arrays]:
+    information = by_seed(1, 1, 1) + 1
+    labels = axes(
+        learner=["backprop"],
+        chance=[0.25],
+        mixture=[0.0],
+        population=["s1"],
+        outcome=["what was reported"],
+        feedback=["own report", "report of another trial"],
+        told=["state"],
+    )
+    more, less = (0.0, 0.9) if reversed_ else (0.9, 0.0)
+    agree = by_seed(1, 1, 2)
+    agree[:, :, 0] += more
+    trained = ("learner", "chance", "mixture", "seed")
+    return {
+        "": labels
+        | {
+            "information_asker": (trained, information + more),
+            "information_state": (trained, information + less),
+            "decoded_before": (("learner", "population", "seed"), by_seed(1, 1) + 0.95),
+            "came_to_agree": (("learner", "outcome", "feedback", "seed"), agree),
+            "told_right": (("learner", "told", "seed"), by_seed(1, 1) + more),
+            "told_without_slack": (("learner", "told", "seed"), by_seed(1, 1)),
+        }
+    }
+
+
 FAKES: dict[str, Callable[[bool], dict[str, Arrays]]] = {
     "reach_vs_frequency": main_recording,
     "cascade": cascade_recording,
@@ -269,6 +297,7 @@ FAKES: dict[str, Callable[[bool], dict[str, Arrays]]] = {
     "continual_learning": continual_recording,
     "belief_desire": blame_recording,
     "coherence": coherence_recording,
+    "self_report": report_recording,
     "frequency_and_salience": map_recording,
 }
 

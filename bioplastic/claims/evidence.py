@@ -430,6 +430,39 @@ def continual_learning(file: h5py.File) -> list[Row]:
     return rows
 
 
+def self_report(file: h5py.File) -> list[Row]:
+    """Rows of the self-report: claim 11, and the two questions that the argument leaves open."""
+    found = Measures(file["summary"])
+    chance = min(found.labels("chance"))  # asker and state independent
+    rows = []
+    for learner in found.labels("learner"):
+        asker, state = (
+            found.of(f"information_{of}", learner=learner, chance=chance, mixture=0) for of in ("asker", "state")
+        )
+        decodable = found.of("decoded_before", learner=learner, population="s1")
+        what = "report's information about the asker, less that about the state (bits)"
+        rows.append(
+            Row(
+                11,
+                learner,
+                (Condition(what, asker - state, ">", 0),),
+                controls=(Condition("state decoded by a linear probe (share right)", decodable, ">=", 0.9),),
+            )
+        )
+        consulted = [
+            found.of("came_to_agree", learner=learner, outcome="what was reported", feedback=feedback)
+            for feedback in ("own report", "report of another trial")
+        ]
+        what = "the state comes to agree with a report that is consulted, less with another trial's (share of trials)"
+        rows.append(Row(11, learner, (Condition(what, consulted[0] - consulted[1], ">=", SHARE_MARGIN),), own=True))
+        for told in found.labels("told"):
+            lost = found.of("told_right", learner=learner, told=told)
+            lost = lost - found.of("told_without_slack", learner=learner, told=told)
+            what = f"slack serves accurate reports of the {told}: accuracy lost without it"
+            rows.append(Row(11, learner, (Condition(what, lost, ">=", ACCURACY_MARGIN),), own=True))
+    return rows
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A recording that the ledger reads.
@@ -468,6 +501,7 @@ EVIDENCE: Mapping[str, Evidence] = {
         Evidence("continual_learning", (8,), continual_learning),
         Evidence("belief_desire", (9,), belief_desire),
         Evidence("coherence", (10,), coherence),
+        Evidence("self_report", (11,), self_report),
         Evidence("frequency_and_salience", (12,), frequency_and_salience),
     )
 }
