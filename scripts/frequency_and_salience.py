@@ -6,7 +6,7 @@ Question
     for the other, as the theory of a leaky mismatch says?
 Source
     The argument and the model: docs/model.md; the dimensionless frequency: docs/theory.md; the circuit and its
-    parameters: models/chain.py. Results and what they are worth: docs/frequency_and_salience.md.
+    parameters: models/chain.py.
 Command
     python scripts/frequency_and_salience.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time

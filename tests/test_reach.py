@@ -117,3 +117,12 @@ def test_interval_of_equal_single_and_missing_seeds():
     low, high = reach.interval([[2.0, 2.0], [3.0, np.nan], [np.nan, np.nan]])
     assert low[:2].tolist() == high[:2].tolist() == [2.0, 3.0]
     assert np.isnan(low[2])
+
+
+def test_slope_along_an_axis():
+    values = np.array([[[1.0, 2.0, 4.0], [0.0, np.nan, 4.0], [np.nan, np.nan, 1.0]]])
+    found = reach.slope(values, [0.0, 1.0, 2.0])
+    # Least squares of 1, 2, 4 over 0, 1, 2: sum of (x - 1)(y - 7/3) by that of (x - 1)^2 is 3/2.
+    assert found[0, :2].tolist() == pytest.approx([1.5, 2.0])
+    assert np.isnan(found[0, 2])
+    assert reach.slope(values[:, :2].swapaxes(1, 2), [0.0, 1.0, 2.0], axis=1)[0].tolist() == pytest.approx([1.5, 2.0])
