@@ -231,12 +231,14 @@ def one_time_event(file: h5py.File) -> list[Row]:
 def data_efficiency(file: h5py.File) -> list[Row]:
     """Rows of data efficiency: claim 7."""
     rows = []
-    for group, kind, text in (
-        ("all_digits", "uniform, 1", "all digits"),
-        ("the_9", "prioritised, 1", "the 9"),
-        ("the_9_far_hops_only", "prioritised, 1", "the 9, far hops only"),
+    for group, sampling, text in (
+        ("all_digits", "uniform", "all digits"),
+        ("the_9", "prioritised", "the 9"),
+        ("the_9_far_hops_only", "prioritised", "the 9, far hops only"),
     ):
         found = Measures(file["summary"][group])
+        kinds = [label for label in found.labels("replay") if label.startswith(sampling)]
+        kind = min(kinds, key=lambda label: int(label.split()[-1]))  # "uniform, 1": as few replays as were lived
 
         def mean_score(learner: str, replay: str, found: Measures = found) -> np.ndarray:
             """Mean over looks, the one before the life left out."""
@@ -247,7 +249,7 @@ def data_efficiency(file: h5py.File) -> list[Row]:
         for replay, how, own in against:
             what = f"accuracy, {text}, mean over looks, less that of backprop {how}"
             ahead = Condition(what, local - mean_score(BACKPROP, replay), ">", 0)
-            rows.append(Row(7, f"{SCREENED}, one replay per event", (ahead,), own=own))
+            rows.append(Row(7, f"{SCREENED}, replays per event: {kind}", (ahead,), own=own))
     return rows
 
 
