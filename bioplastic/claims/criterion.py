@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -98,7 +99,7 @@ class Condition:
     side: Side
     bound: float
 
-    @property
+    @cached_property  # a bootstrap, and asked for again and again
     def estimate(self) -> Estimate:
         """Mean with its 95 % interval over seeds."""
         return estimate(np.asarray(self.values, float))
