@@ -325,6 +325,38 @@ def live_missing(
     sweep.run_all(missing, work, executor, done=lambda _: bar.advance(row), stop=stop)
 
 
+def live_missing_at_once(
+    store: Store,
+    conditions: Sequence[Any],
+    live: Callable[[Sequence[Any], Callable[[float], None]], Sequence[Any]],
+    keep: Callable[[Any, Any], None],
+    *,
+    bar: Progress,
+    label: str,
+) -> None:
+    """Live the conditions that a store has not yet got all at once, as the twin does.
+
+    Parameters
+    ----------
+    store : Store
+    conditions : sequence
+        Each with a `name`.
+    live : callable
+        Given conditions, and what is to be called with the fraction that is done; returns what each has lived.
+    keep : callable
+        Called with each condition and what it has lived.
+    bar : Progress
+        Gets a row for them.
+    label : str
+        Of the row.
+    """
+    missing = [c for c in conditions if c.name not in store.runs]
+    if missing:
+        row = bar.add_task(label, total=1.0)
+        for condition, lived in zip(missing, live(missing, lambda done: bar.update(row, completed=done)), strict=True):
+            keep(condition, lived)
+
+
 def say_complete(out: Path) -> None:
     """Say that there is nothing left to run."""
     console().print(f"{out} is complete; delete it, or give another --out, to run again.", soft_wrap=True)

@@ -36,6 +36,7 @@ from rich.table import Table
 from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
+from bioplastic.claims.criterion import SHARE_MARGIN
 from bioplastic.comparison import estimate
 from bioplastic.events import OWN_PREDICTION, Schedule, probes, random_life
 from bioplastic.recording import Variable
@@ -753,7 +754,7 @@ def show(path: Path) -> None:
     for column in ("difference", "as expected"):
         table.add_column(column, justify="right")
     for name, learner, exposure, values in comparisons(summary):
-        found, margin = estimate(values), 0.1 if name.startswith("upstream") else 0.0
+        found, margin = estimate(values), SHARE_MARGIN if name.startswith("upstream") else 0.0
         verdict = "yes" if found.low > margin else "no" if found.high < margin else "undecided"
         table.add_row(name, learner, exposure, str(found), verdict if found.n > 1 else "-")
     console.print(table)

@@ -42,6 +42,7 @@ from rich.table import Table
 from bioplastic import comparison, plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters, phi
 from bioplastic.circuit import Feedback, Weights
+from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.events import NO_OUTCOME, Kind, Schedule, Timing
 from bioplastic.recording import Variable
 from bioplastic.rules.backprop import Backprop
@@ -1148,11 +1149,6 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
 # ------------------------------------------------------------------------------------------ tables and figure
 
-ENOUGH = 5
-"""Seeds below which nothing is concluded."""
-MARGIN = 0.1
-"""Of a correlation: below it nobody would act differently (docs/claims.md)."""
-
 
 def raised(summary: Mapping[str, Any], learner: int, group: str = "not rehearsed") -> dict[str, np.ndarray]:
     """By how much the loop leaves the agreement higher, of one learner.
@@ -1304,7 +1300,7 @@ def show(path: Path) -> None:
         summary = recording.read_labelled(file["summary"], SUMMARY_ROWS)
         sweep_of = recording.read_labelled(file["learning_rate_sweep"], SWEEP_ROWS)
     console = script.console()
-    enough = len(summary["seed"]) >= ENOUGH
+    enough = len(summary["seed"]) >= MIN_SEEDS
     console.print(pairs_table(summary))
     console.print(series_table(summary))
     for i, name in enumerate(summary["learner"]):
@@ -1318,9 +1314,9 @@ def show(path: Path) -> None:
         console.print(f"  with the means of cells left in, than {SHUFFLED}: {ahead}.", soft_wrap=True)
         asked = [gains[what] for what in ("before", FROZEN, OFF, SHUFFLED)]
         if enough:
-            holds = all(gain.low >= MARGIN for gain in asked)
+            holds = all(gain.low >= SHARE_MARGIN for gain in asked)
             console.print(
-                f"{name}: {MARGIN} or more over before, weights frozen, loop off and shuffled: "
+                f"{name}: {SHARE_MARGIN} or more over before, weights frozen, loop off and shuffled: "
                 + ("yes." if holds else "NO: the argument does not get what it asks for."),
                 soft_wrap=True,
             )

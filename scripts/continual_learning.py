@@ -43,6 +43,7 @@ from rich.table import Table
 from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
+from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS
 from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, Timing, probes
 from bioplastic.recording import Variable
@@ -59,10 +60,6 @@ FIRST_TUNING_SEED = 100
 N_TASKS = context_chain.N_TOPICS
 CHANGED = 0.01
 """A weight counts as changed if it moved by more than this, in units of the root mean square of its projection."""
-FEWEST = 5
-"""Seeds from which on something is said of the claim."""
-MARGIN = 0.05
-"""Accuracy below which nobody would act differently (docs/claims.md)."""
 
 
 @dataclass(frozen=True)
@@ -693,10 +690,9 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             spiking.end_lives()
 
         def in_twin(conditions: Sequence[Condition], label: str) -> None:
-            missing = [c for c in conditions if c.name not in store.runs]
-            if missing:
-                for condition, lived in zip(missing, bench.live_in_twin(missing, shown(label)), strict=True):
-                    keep(store, condition, lived)
+            script.live_missing_at_once(
+                store, conditions, bench.live_in_twin, lambda c, lived: keep(store, c, lived), bar=bar, label=label
+            )
 
         def all_in_twin() -> None:
             for learner in learners(config):
@@ -826,15 +822,15 @@ def compared(summary: Mapping[str, Any]) -> Table:
 
 def statements(summary: Mapping[str, Any]) -> list[str]:
     """Say of each learner, in words, where it lies on backprop's curve of what is kept against what is learned."""
-    if len(summary["seed"]) < FEWEST:
-        return [f"Fewer than {FEWEST} seeds: nothing is said of the claim."]
+    if len(summary["seed"]) < MIN_SEEDS:
+        return [f"Fewer than {MIN_SEEDS} seeds: nothing is said of the claim."]
     found, lines = effects(summary), []
     for i, name in enumerate(summary["learner"]):
         if i:
             low, high = reach.interval(found["kept more, matched"][i])
-            if low > MARGIN:
+            if low > ACCURACY_MARGIN:
                 said = "keeps more than backprop does where it learns new tasks as well: not only by learning less."
-            elif high < MARGIN:
+            elif high < ACCURACY_MARGIN:
                 said = "keeps less than 5 points more than backprop at a smaller rate would: against the claim."
             else:
                 said = "whether it keeps 5 points more than backprop at a smaller rate would is not decided."

@@ -677,10 +677,9 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             spiking.end_lives()
 
         def in_twin(conditions: Sequence[Condition], label: str) -> None:
-            missing = [c for c in conditions if c.name not in store.runs]
-            if missing:
-                for condition, lived in zip(missing, bench.live_in_twin(missing, shown(label)), strict=True):
-                    keep(store, condition, lived)
+            script.live_missing_at_once(
+                store, conditions, bench.live_in_twin, lambda c, lived: keep(store, c, lived), bar=bar, label=label
+            )
 
         def in_spikes(conditions: Sequence[Condition], label: str) -> None:
             if not conditions:

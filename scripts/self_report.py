@@ -46,6 +46,7 @@ from sklearn.preprocessing import StandardScaler
 from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters, phi, phi_slope
 from bioplastic.circuit import Feedback, Weights
+from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS, SHARE_MARGIN
 from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, probes
 from bioplastic.recording import Variable
@@ -903,13 +904,9 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 # ------------------------------------------------------------------------------------------ table and figure
 
 
-SHARE, MARGIN, FEWEST = 0.1, 0.05, 5
-"""Margins of docs/claims.md: of a share, and of an accuracy; and seeds below which nothing is decided."""
-
-
 def side(values: np.ndarray, margin: float, *, above: str, below: str) -> str:
     """Say on which side of a margin the whole interval of a mean over seeds lies."""
-    if values.size < FEWEST:
+    if values.size < MIN_SEEDS:
         return f"not decided ({values.size} seed{'s' * (values.size > 1)})"
     low, high = reach.interval(values)
     return above if low > margin else below if high < margin else "not decided"
@@ -995,7 +992,7 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
         )
         agreed = summary["came_to_agree"][i, :, reported]
         gain = agreed[:, own] - agreed[:, other]
-        verdict = side(gain, SHARE, above="the state comes to agree", below="the state does not come to agree")
+        verdict = side(gain, SHARE_MARGIN, above="the state comes to agree", below="the state does not come to agree")
         said.append(
             f"{name}, acting on what was reported: the state agrees in {estimate(gain)} more of the trials with "
             f"its own report fed back than with that of another trial: {verdict}."
@@ -1003,7 +1000,7 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
         for t, told in enumerate(summary["told"]):
             loss = summary["told_right"][i, :, t] - summary["told_without_slack"][i, :, t]
             verdict = side(
-                loss, MARGIN, above="slack is used for accurate reports", below="slack is noise to the report"
+                loss, ACCURACY_MARGIN, above="slack is used for accurate reports", below="slack is noise to the report"
             )
             said.append(f"{name}, reports of the {told}: {estimate(loss)} fewer are right without slack: {verdict}.")
     return said

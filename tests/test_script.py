@@ -3,11 +3,13 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 from brian2 import ms
+from rich.progress import Progress
 
 from bioplastic import recording, script
 from bioplastic.events import Event, Kind, Schedule, Timing
@@ -258,3 +260,23 @@ def test_replays_and_rests_are_described():
     assert run.event_stimulus.tolist() == [3, -1, 3, 5]
     assert run.event_occurrence.tolist() == [1, 0, 0, 0]
     assert [recording.EVENT_KINDS[kind] for kind in run.event_kind] == ["rare", "rest", "rare_replay", "replay"]
+
+
+def test_only_what_is_missing_is_lived_at_once():
+    conditions = [SimpleNamespace(name=name) for name in "abc"]
+    store, kept, done = SimpleNamespace(runs={"b": {}}), {}, []
+
+    def live(missing, progress):
+        progress(0.5)
+        done.append(bar.tasks[0].completed)
+        return [one.name.upper() for one in missing]
+
+    def keep(condition, lived):
+        kept[condition.name] = lived
+
+    with Progress(disable=True) as bar:
+        script.live_missing_at_once(store, conditions, live, keep, bar=bar, label="twin")
+        assert kept == {"a": "A", "c": "C"}
+        assert done == [0.5]
+        script.live_missing_at_once(store, conditions[1:2], live, keep, bar=bar, label="nothing")
+        assert len(bar.tasks) == 1

@@ -16,6 +16,12 @@ MIXED = "mixed"
 NOT_RECORDED = "not recorded"
 MIN_SEEDS = 5
 """With fewer nothing is decided."""
+HOP_MARGIN = 1.0
+"""Hops below which nobody would act differently,"""
+ACCURACY_MARGIN = 0.05
+"""the same for an accuracy, as a fraction,"""
+SHARE_MARGIN = 0.1
+"""and for a share or a correlation."""
 
 Side = Literal[">", ">=", "<", "<="]
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}

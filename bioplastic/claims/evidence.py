@@ -11,14 +11,8 @@ import numpy as np
 from scipy import stats
 
 from bioplastic import reach
-from bioplastic.claims.criterion import Condition, Row
+from bioplastic.claims.criterion import ACCURACY_MARGIN, HOP_MARGIN, SHARE_MARGIN, Condition, Row
 from bioplastic.comparison import BACKPROP, SCREENED, UNSCREENED
-
-HOP_MARGIN = 1.0
-"""Hops below which nobody would act differently."""
-ACCURACY_MARGIN = 0.05
-SHARE_MARGIN = 0.1
-"""Of a share or of a correlation."""
 
 
 class Measures:
@@ -67,6 +61,11 @@ class Measures:
         return np.moveaxis(values, axes.index("seed"), 0)
 
 
+def exactly(what: str, values: np.ndarray, value: float) -> tuple[Condition, Condition]:
+    """Return the conditions that all seeds have one value."""
+    return Condition(what, values, ">=", value), Condition(what, values, "<=", value)
+
+
 def reach_vs_frequency(file: h5py.File) -> list[Row]:
     """Rows of the main job: claims 1 and 5."""
     found = Measures(file["summary"])
@@ -91,10 +90,7 @@ def reach_vs_frequency(file: h5py.File) -> list[Row]:
             BACKPROP,
             (Condition(f"{first} (hops)", at_once(BACKPROP), ">=", last),),
             (Condition(f"{first} (hops)", at_once(BACKPROP), "<", last - 1),),
-            (
-                Condition("the same, backprop cut after hop 3", cut, ">=", 3),
-                Condition("the same, backprop cut after hop 3", cut, "<=", 3),
-            ),
+            exactly("the same, backprop cut after hop 3", cut, 3),
         )
     ]
     for arm, measure in (("weights frozen", "error_signal_reach"), ("weights learning", "reach")):
@@ -103,10 +99,7 @@ def reach_vs_frequency(file: h5py.File) -> list[Row]:
                 5,
                 f"{SCREENED}, {arm}",
                 (Condition("slope of reach (hops per factor 10 in frequency)", slope(SCREENED, measure), ">", 0),),
-                controls=(
-                    Condition("the same slope, backprop", slope(BACKPROP, measure), ">=", 0),
-                    Condition("the same slope, backprop", slope(BACKPROP, measure), "<=", 0),
-                ),
+                controls=exactly("the same slope, backprop", slope(BACKPROP, measure), 0),
             )
         )
     return rows
