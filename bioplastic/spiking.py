@@ -691,7 +691,9 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     if not recall:
         tables["rewards"] = TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="rewards")
     smoothing = 1 - np.exp(-float(step / PREDICTION_WINDOW))
-    names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing}
+    # The mismatch reads V after it has decayed (`cells.JUMP`), what runs at the start of a step before.
+    decay = np.exp(-float(spec.dt / parameters.tau_m))
+    names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing, "decay": decay}
     spiking.cells.namespace.update(**tables, **names)
     if _has_variable(spec.rule, "window"):
         window = "int(outcome_at(t) != no_outcome)" + (f" + int(gated > {OPEN})" if recall else "")
@@ -706,22 +708,22 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         subgroups.append(group)
         first += population.size
     first = 0
-    # With a hippocampus, a clamp need not be the outside world's; without, it is the reward, 1 unless the task has one.
-    known = "present" if recall else "clamp"
-    row = "(clip(happens, no_outcome, inf) + 1)*second, i + {first}"
-    is_known = "int(happens != no_outcome)" if recall else f"own + (1 - own)*rewards({row})"
+    known = "present" if recall else "clamp"  # with a hippocampus, a clamp need not be the outside world's
+    predicted = PHI.format(v="bias + (V - bias)*decay")
     for population in circuit.error_sources:
         group = spiking.population(population.name)
-        # A sham event's outcome is the prediction when the outcome begins, held from then on. A single look at V would
-        # be noisy: the spikes of regularly firing cells leave a ripple.
+        row = f"(clip(happens, no_outcome, inf) + 1)*second, i + {first}"
+        # A sham event's outcome is the prediction when the outcome begins, held from then on, and a reward is counted
+        # from that prediction too. A single look at V would be noisy: the spikes of regularly firing cells leave a
+        # ripple.
         group.run_regularly(
             f"""
             happens = outcome_at(t)
-            own = int(happens == own_prediction)
-            prediction += ({PHI.format(v="V")} - prediction)*smoothing
-            held = {known}*target + (1 - {known})*prediction
-            target = own*held + (1 - own)*outcomes({row.format(first=first)})
-            {known} = {is_known.format(first=first)}
+            prediction += ({predicted} - prediction)*smoothing
+            reward = rewards({row})
+            told = int(happens == own_prediction) + int(reward != 0)
+            target = told*({known}*target + (1 - {known})*(reward*outcomes({row}) + (1 - reward)*prediction))
+            {known} = told
             """,
             clock=coarse,
             when="start",

@@ -5,7 +5,7 @@ What is chosen here, and from where; everything else is that of models/chain.py.
 parameter           value   unit    meaning                                              source
 ------------------  ------  ------  ---------------------------------------------------  --------------------------------
 N_HOPS                   8  hops    projections from the input to the error source       chosen: far beyond a screened front
-ENTRIES            1, 4, 7  hops    at which cue cells enter; the last is the far end    chosen
+ENTRIES         1, 2, 4, 7  hops    at which cue cells enter; the last is the far end    chosen
 N_INPUTS                64  cells   in the input                                         8x8 pixels
 N_CELLS                 32  cells   in every hidden population                           chosen: half of models/chain.py, for speed
 N_CUE                   32  cells   in each cue population                               as many as hidden cells
@@ -28,7 +28,7 @@ from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.spiking import build
 
 N_HOPS = 8
-ENTRIES = (1, 4, 7)
+ENTRIES = (1, 2, 4, 7)
 N_INPUTS = 64
 N_CELLS = 32
 N_CUE = 32

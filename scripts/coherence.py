@@ -35,12 +35,11 @@ from typing import Any
 import h5py
 import numpy as np
 from bioplastic_models import association
-from brian2 import ms
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import comparison, plots, reach, recording, script, spiking, sweep
-from bioplastic.cells import CellParameters, phi
+from bioplastic.cells import CellParameters
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.events import NO_OUTCOME, Kind, Schedule, Timing
@@ -267,7 +266,6 @@ def ordered_pairs(n_items: int) -> tuple[np.ndarray, np.ndarray]:
 # ------------------------------------------------------------------------------------------ sessions
 
 UNKNOWN = np.nan
-TIME_STEP = 1 * ms
 
 
 def held(a: np.ndarray | None = None, b: np.ndarray | None = None) -> np.ndarray:
@@ -347,30 +345,6 @@ def looks(probed: np.ndarray) -> Session:
 def repeated(n_rows: int, n: int, rng: np.random.Generator) -> np.ndarray:
     """Every row `n` times, each once before any comes again, in random order."""
     return np.concatenate([rng.permutation(n_rows) for _ in range(n)])
-
-
-def potential(rate: np.ndarray) -> np.ndarray:
-    """Inverse of `bioplastic.cells.phi`."""
-    u = 2 * np.asarray(rate) - 1
-    return u / (1 - u**4) ** 0.25
-
-
-def as_learning_reads(prediction: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Return what the learning rule takes a spiking prediction for.
-
-    A prediction is looked at before the potential decays in a time step, the mismatch is computed after it has: the
-    synaptic drive looks larger by that decay, 5 %. That is of no account in a single prediction, but where predictions
-    become outcomes time and again it is an error that adds up.
-
-    Parameters
-    ----------
-    prediction : array, shape (n_probes, n_outputs)
-        Rates.
-    bias : array, shape (n_outputs,)
-        Of the cells.
-    """
-    decay = np.exp(-float(TIME_STEP / CellParameters().tau_m))
-    return phi(bias + (potential(prediction) - bias) * decay)
 
 
 # ------------------------------------------------------------------------------------------ the learners
@@ -466,7 +440,7 @@ class Bench:
         task = looks(held(np.full((1, association.N_CELLS), association.REST))).task(self.n_rows)
         size = max(2**15, 2 ** int(np.ceil(np.log2(n_steps + 2))))  # of few sizes, so that few are compiled
         spec = spiking.ModelSpec(
-            self.circuit, association.screened(), self.n_rows, self.n_rows, n_steps=size, n_snapshots=0, dt=TIME_STEP
+            self.circuit, association.screened(), self.n_rows, self.n_rows, n_steps=size, n_snapshots=0
         )
         self.model = spiking.model(spec, task)
 
@@ -501,8 +475,7 @@ class Bench:
             spiking.Life(schedule, association.timing(), self._rule(mind), mind.weights, mind.feedback, seed=phases)
         )
         mind.weights, mind.n_sessions = lived.weights, mind.n_sessions + 1
-        bias = np.concatenate([mind.weights.bias[name] for name in ("B", "C")])
-        evoked = as_learning_reads(lived.prediction[len(session.order) :], bias)
+        evoked = lived.prediction[len(session.order) :]
         if not len(session.order):
             mind.looked[looked] = evoked
         return evoked

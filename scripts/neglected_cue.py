@@ -126,7 +126,7 @@ class Config:
     n_tuning: int = 2
     tuning_entry: int = 1
     tuning_fraction: float = 0.05
-    rates: tuple[float, ...] = (0.005, 0.01, 0.02, 0.04, 0.08)
+    rates: tuple[float, ...] = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
     nearby: tuple[float, ...] = (1 / 3, 3.0)
     nearby_entry: int = 4
     theta_fine: float = 0.1

@@ -10,7 +10,6 @@ import pytest
 from bioplastic_models import association
 from brian2 import Hz, ms
 
-from bioplastic.cells import phi
 from bioplastic.circuit import Feedback
 from bioplastic.events import NO_OUTCOME, Kind
 
@@ -114,18 +113,6 @@ def test_taught_answers_have_a_margin_of_one(script):
 def test_nearest_item(script):
     items = np.array([[0.0, 0.0], [1.0, 0.0]])
     assert script.nearest(np.array([[0.4, 5.0], [0.6, -5.0]]), items).tolist() == [0, 1]
-
-
-def test_potential_is_the_inverse_of_phi(script):
-    v = np.array([-1.5, 0.0, 0.3, 2.0])
-    assert script.potential(phi(v)) == pytest.approx(v)
-
-
-def test_what_learning_reads_has_decayed_towards_the_bias(script):
-    # tau_m is 20 ms: a drive of 1 on top of a bias of -0.5 is read as exp(-1/20).
-    seen, bias = np.array([[phi(0.5), phi(-0.5)]]), np.array([-0.5, -0.5])
-    expected = phi(np.array([[np.exp(-1 / 20) - 0.5, -0.5]]))
-    assert script.as_learning_reads(seen, bias) == pytest.approx(expected)
 
 
 # ---------------------------------------------------------------------------------------- what is lived
