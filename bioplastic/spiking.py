@@ -687,9 +687,8 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         # every event. Row 0 is silence.
         "stimuli": TimedArray(np.zeros((spec.n_stimuli + 1, n_inputs)), dt=1 * second, name="stimuli"),
         "outcomes": TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="outcomes"),
+        "rewards": TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="rewards"),
     }
-    if not recall:
-        tables["rewards"] = TimedArray(np.zeros((spec.n_outcomes + 1, n_outputs)), dt=1 * second, name="rewards")
     smoothing = 1 - np.exp(-float(step / PREDICTION_WINDOW))
     # The mismatch reads V after it has decayed (`cells.JUMP`), what runs at the start of a step before.
     decay = np.exp(-float(spec.dt / parameters.tau_m))
@@ -969,8 +968,7 @@ class Model:
         values: dict[tuple[str, str], Any] = {(name, "values"): row for name, row in rows.items()}
         values["stimuli", "values"] = np.vstack([np.zeros(self.task.stimuli.shape[1]), self.task.stimuli])
         values["outcomes", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), self.task.outcomes])
-        if spec.hippocampus is None:  # with one there is no such table
-            values["rewards", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), reward])
+        values["rewards", "values"] = np.vstack([np.zeros(self.task.outcomes.shape[1]), reward])
         values |= _start_values(
             circuit, life.rule, life.weights, life.feedback, life.seed if life.phases is None else life.phases
         )

@@ -99,7 +99,7 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     n_tuning: int = 2
     exposures: tuple[tuple[str, int, float], ...] = (("once", 1, 0.025), ("rarely", 12, 0.03), ("often", 12, 0.3))
-    rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08)
+    rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16)
     correction: float = 0.5
 
     def __post_init__(self) -> None:
