@@ -448,17 +448,20 @@ def course() -> Course:
     )
 
 
+@pytest.mark.slow
 def test_eight_error_spikes_are_held_for_480_ms():
     """60 ms for each; the salience cell fires at 100 Hz from the next of its steps on."""
     assert course().longest == pytest.approx(8 * 0.06)
     np.testing.assert_allclose(course().held, 205 + 10 * np.arange(48))
 
 
+@pytest.mark.slow
 def test_what_is_held_is_what_the_world_did():
     """440 ms of it: to within an interval between spikes, which is all that the loop has to go by."""
     np.testing.assert_allclose(course().while_held, 44 * RATES, rtol=0.1, atol=1)
 
 
+@pytest.mark.slow
 def test_a_plateau_writes_what_is_held():
     """200 ms after the hold began, in the weakest assembly; there are 21 intervals of 10 ms to count spikes in."""
     assert course().writers.tolist() == [0, 1, 2, 3]
@@ -470,6 +473,7 @@ def test_a_plateau_writes_what_is_held():
         assert not weights[2:].any()
 
 
+@pytest.mark.slow
 def test_the_tag_grows_while_the_event_is_held():
     """By a fiftieth of what is missing per spike of the salience cell (10 ms of 500 ms); 26 follow the writing."""
     assert (course().held > 415).sum() == 26
@@ -477,11 +481,13 @@ def test_the_tag_grows_while_the_event_is_held():
     assert not course().tag[4:].any()
 
 
+@pytest.mark.slow
 def test_a_new_memory_has_strength_1_and_fades():
     np.testing.assert_allclose(course().strength[:4], np.exp(-(804 - 415) / 1e6), rtol=0, atol=1e-5)
     assert not course().strength[4:].any()
 
 
+@pytest.mark.slow
 def test_a_reactivation_is_a_ripple_for_each_target_in_turn():
     """The outcome's comes 100 ms after the stimulus's, as in the event. Index cells fire in every step of 5 ms."""
     now, later = course().reactivation, course().reactivation + 100
@@ -492,10 +498,12 @@ def test_a_reactivation_is_a_ripple_for_each_target_in_turn():
         np.testing.assert_allclose(np.diff(times), 5)
 
 
+@pytest.mark.slow
 def test_only_one_assembly_takes_part():
     assert set(course().index_cell) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_a_reactivation_reinstates_what_was_written_for_as_long_as_it_should():
     """The stimulus for 220 ms, the outcome for the last 120 of them."""
     written = np.hstack([course().weights["x"][0], course().weights["y"][0]])

@@ -74,11 +74,12 @@ def test_the_difference_shrinks_by_the_same_factor_with_every_error_spike():
     np.testing.assert_allclose(found[0] - found[1], start * 0.99 ** (plastic * n[:, None]), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "n_events"),
     [
         (LearnedFeedback(theta=0.1, eta=0.1, gain=4, decay=0.01), 9),
-        pytest.param(ErrorRelay(theta=0.1, eta=0.1, gain=4), 9, marks=pytest.mark.slow),
+        (ErrorRelay(theta=0.1, eta=0.1, gain=4), 9),
     ],
     ids=["learned", "fixed"],
 )

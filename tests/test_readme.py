@@ -138,6 +138,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
     return json.loads(finished.read_text()) if finished.exists() else 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(PYTHON)), ids=lambda n: str(PYTHON[n]))
 def test_python_block_runs(number: int, executed: tuple[int, str]) -> None:
     ran, errors = executed

@@ -543,6 +543,7 @@ def test_killed_while_adding_runs_loses_at_most_the_run_in_hand(tmp_path):
     assert set(read(out).runs) == set(kept)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_still_goes_on(tmp_path, monkeypatch):
     """Die before the first, the second, ... call that touches the disk, until none is left to die at."""
 

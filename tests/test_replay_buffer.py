@@ -310,6 +310,7 @@ def test_in_the_twin_a_replay_is_its_event_and_a_rest_nothing():
     assert np.isnan(nothing.prediction).all()
 
 
+@pytest.mark.slow
 def test_in_spikes_replays_teach_and_empty_rests_do_not(numpy_target):
     rule = ErrorRelay(eta=0.02, theta=0.2)
     spec = spiking.ModelSpec(CIRCUIT, rule, 4, 4, n_steps=100, n_snapshots=0)

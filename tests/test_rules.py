@@ -180,7 +180,15 @@ def test_broadcast_outruns_the_neighbours():
     assert all(near < far for near, far in pairwise(first[ErrorRelay]))
 
 
-@pytest.mark.parametrize("kind", LOCAL)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ErrorRelay,
+        EquilibriumRelay,
+        pytest.param(LearnedFeedback, marks=pytest.mark.slow),
+        pytest.param(RadiusRelay, marks=pytest.mark.slow),
+    ],
+)
 def test_only_neighbours_matter(kind):
     """While a neighbour's signals are the same, what lies behind it changes nothing, to the bit."""
     # b's spikes are held and it sends no error spikes: nothing downstream of b can matter for the weights into a
