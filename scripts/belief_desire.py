@@ -12,8 +12,7 @@ Source
 Command
     python scripts/belief_desire.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 5 minutes (estimated from its processor time), --quick half a minute. It may be interrupted
-    and goes on.
+    On two cores: default 3 minutes, --quick half a minute. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -652,6 +651,10 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         style = {"color": look.color, "marker": look.marker, "markersize": 3.5, "linewidth": 0.8} | more
         axes.errorbar(x + shift, mean, [mean - low, high - mean], elinewidth=0.8, **style)
 
+    def noise(axes: Any, x: np.ndarray, values: np.ndarray, i: int, shift: float) -> None:
+        if LEARNERS[i] != BACKPROP:
+            axes.plot(x + shift, values.mean(0), "_", color=LOOKS[LEARNERS[i]].color, markersize=6, markeredgewidth=1.4)
+
     with plots.page(165) as drawn:
         grid = drawn.add_gridspec(3, 6)
         width = 6 // n
@@ -664,8 +667,10 @@ def figure(summary: Mapping[str, Any]) -> Figure:
                 for part, name in ((slice(0, 5), learner), (slice(5, 8), None)):
                     x = np.arange(len(shown))[part]
                     points(top, x, change[:, shown][:, part], i, shift, linestyle=LOOKS[learner].line, label=name)
+                noise(top, np.arange(len(shown)), summary["change_floor"][i, 0, e][:, shown], i, shift)
                 behaviour = summary["behaviour_change"][i, 0, e]
                 points(middle, np.arange(len(situations)), behaviour, i, 1.5 * shift, linestyle="none", label=learner)
+                noise(middle, np.arange(len(situations)), summary["behaviour_floor"][i, 0, e], i, 1.5 * shift)
             top.set_yscale("symlog", linthresh=1e-4)
             top.set_ylim(0, 0.3)
             top.set_xticks(
@@ -690,9 +695,9 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             points(blamed, x, ratio.T, i, shift, linestyle="none")
         share.set_ylabel("share of beliefs and\ndesires in the change (1)")
         by_rate.set_ylabel("share of beliefs and\ndesires in the change (1)")
-        by_rate.set_xlabel("learning rate per event, all learners (1)")
+        by_rate.set_xlabel("learning rate per event, all learners (0.001)")
         by_rate.set_xscale("log")
-        by_rate.set_xticks(summary["rate"][-1], [f"{rate:.2g}" for rate in summary["rate"][-1]])
+        by_rate.set_xticks(summary["rate"][-1], [f"{1000 * rate:.2g}" for rate in summary["rate"][-1]])
         by_rate.set_xticks([], minor=True)
         plots.heading(by_rate, f"disapproved {summary['exposure'][-1]}")
         blamed.set_ylabel("change of values:\nexecution by choice (1)")
@@ -707,9 +712,9 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             plots.letter(axes, name)
         plots.note(
             drawn,
-            "Learning rates with which the joke is corrected equally; in the panel over "
-            "learning rates the same for all. "
-            "Change against sham runs; weights by the population that they end in. "
+            "Learning rates that corrected the joke by the same fraction in agents of their own; in the panel over "
+            "learning rates the same for all. Change against sham runs, dashes: between two sham runs with other spike "
+            "phases; weights by the population that they end in. "
             + (
                 "One seed, and therefore no interval."
                 if n_seeds == 1
