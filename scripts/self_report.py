@@ -532,8 +532,8 @@ class Story:
         asked = [self.asked(config.mixtures[j], config.chances[i]) for i, j in arms]
         lives = [events(rows, REPORTS + approved) for rows, approved in asked]
         ended = self.learn([self.birth] * len(lives), lives, 1)
-        # No sham whose outcome is always its own prediction: in spikes that is no standstill but runs away within some
-        # hundred events. The floor is what other spike phases make of the same life.
+        # The floor is what other spike phases make of the same life; there is no sham run, and changes are counted from
+        # the start.
         again = self.learn([self.birth], lives[:1], 2)[0] if self.spikes else ended[0]
         circuit, birth = agent.reporting(), self.birth.forward
         shape = len(config.chances), len(config.mixtures)
