@@ -240,13 +240,22 @@ def blame_recording(reversed_: bool) -> dict[str, Arrays]:
     value[:, 1 if reversed_ else 0] += 0.5
     behaviour = np.repeat(share[..., None], 2, axis=-1)
     dims = ("learner", "blamed", "exposure", "seed")
-    labels = axes(learner=learners, blamed=blamed, exposure=exposures, situation=["same belief", "same desire"])
+    labels = axes(
+        learner=learners,
+        blamed=blamed,
+        exposure=exposures,
+        situation=["same belief", "same desire"],
+        group=["action", "intention"],
+    )
+    noise = np.stack([value, 0 * value], axis=-1)  # as much as the effect, but nearer to the action than values are
     return {
         "": labels
         | {
             "upstream_share": (dims, share),
             "value_change": (dims, value),
             "behaviour_change": ((*dims, "situation"), behaviour),
+            "change_floor": ((*dims, "group"), noise),
+            "behaviour_floor": ((*dims, "situation"), 0 * behaviour),
         }
     }
 
@@ -318,6 +327,17 @@ def test_reversed_data_reverse_every_verdict(name, tmp_path):
         verdicts[reversed_] = [e.verdict for e in entries]
     assert set(verdicts[False]) == {"supported"}
     assert set(verdicts[True]) == {"refuted"}
+
+
+def test_blame_that_noise_can_account_for_decides_nothing(tmp_path):
+    groups = blame_recording(False)
+    dims, behaviour = groups[""]["behaviour_change"]
+    noise = np.ones_like(groups[""]["change_floor"][1])
+    groups[""] |= {"behaviour_floor": (dims, behaviour), "change_floor": (groups[""]["change_floor"][0], noise)}
+    write(tmp_path / "belief_desire.h5", groups)
+    entries = ledger.read(tmp_path, {"b": EVIDENCE["belief_desire"]}).entries
+    assert {e.verdict for e in entries} == {"not decided"}
+    assert all("between two sham runs" in e.note for e in entries)
 
 
 def test_numbers_are_those_of_the_recording(tmp_path):

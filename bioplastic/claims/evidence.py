@@ -324,13 +324,15 @@ def belief_desire(file: h5py.File) -> list[Row]:
     learners, exposures = found.labels("learner"), found.labels("exposure")
     rows = []
 
-    def elsewhere(learner: str, exposure: str) -> np.ndarray:
+    def elsewhere(learner: str, exposure: str, measure: str = "behaviour_change") -> np.ndarray:
         """Share of choices that change in other situations with the same belief or the same desire."""
         by = [
-            found.of("behaviour_change", learner=learner, blamed="choice", exposure=exposure, situation=situation)
+            found.of(measure, learner=learner, blamed="choice", exposure=exposure, situation=situation)
             for situation in ("same belief", "same desire")
         ]
         return np.mean(by, axis=0)
+
+    values = [name not in ("execution", "action") for name in found.labels("group")]
 
     for rule in (x for x in learners if x != BACKPROP):
         for exposure in exposures:
@@ -338,7 +340,9 @@ def belief_desire(file: h5py.File) -> list[Row]:
             share = [found.of("upstream_share", learner=x, **where) for x in (BACKPROP, rule)]
             less = share[0] - share[1]
             what = f"share of beliefs and desires in the change, disapproved {exposure}, policy gradient less this"
-            away = elsewhere(BACKPROP, exposure) - elsewhere(rule, exposure)
+            changed = elsewhere(rule, exposure)
+            away = elsewhere(BACKPROP, exposure) - changed
+            above_noise = changed - elsewhere(rule, exposure, "behaviour_floor")
             rows.append(
                 Row(
                     9,
@@ -348,6 +352,11 @@ def belief_desire(file: h5py.File) -> list[Row]:
                         Condition("choices that change elsewhere, policy gradient less this", away, ">", 0),
                     ),
                     (Condition(what, less, "<=", 0),),
+                    (
+                        Condition(
+                            "choices that change elsewhere, less those between two sham runs", above_noise, ">", 0
+                        ),
+                    ),
                 )
             )
     for learner in learners:
@@ -356,8 +365,12 @@ def belief_desire(file: h5py.File) -> list[Row]:
                 found.of("value_change", learner=learner, blamed=blamed, exposure=exposure)
                 for blamed in ("choice", "execution")
             ]
+            noise = found.of("change_floor", learner=learner, blamed="choice", exposure=exposure)[:, values].sum(1)
             what = f"change of values, disapproved {exposure}: of the choice less of the execution"
-            rows.append(Row(9, learner, (Condition(what, change[0] - change[1], ">", 0),), own=True))
+            control = Condition("change of values, less that between two sham runs", change[0] - noise, ">", 0)
+            rows.append(
+                Row(9, learner, (Condition(what, change[0] - change[1], ">", 0),), controls=(control,), own=True)
+            )
     return rows
 
 
