@@ -149,7 +149,7 @@ SLOW = [pytest.mark.slow]
 
 
 def is_slow(words: list[str]) -> bool:
-    """Whether it takes seconds to ask a command for its options: a script imports torch and Brian2 before it answers."""
+    """Whether a command takes seconds to say its options: a script imports torch and Brian2 before it answers."""
     return words[0].endswith(".py") and len(words) > 1
 
 
