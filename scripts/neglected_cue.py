@@ -36,6 +36,7 @@ from bioplastic_models import chain, neglected_cue
 from brian2 import Hz
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from rich.table import Table
 from scipy import stats
 
@@ -956,7 +957,7 @@ def by_fraction(axes: Axes, summary: Mapping[str, Any], values: np.ndarray, labe
     axes.set_xscale("log")
     axes.set_xticks(summary["event_fraction"], [f"{f:g}" for f in summary["event_fraction"]])
     axes.minorticks_off()
-    axes.set_xlabel("fraction of events that are E (1)")
+    axes.set_xlabel("E, fraction of events (1)")
     axes.set_ylabel(label)
 
 
@@ -994,14 +995,14 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
             axes.set_xlim(0, n_events * 1.02)
             axes.set_xlabel("real events (1)")
             axes.set_ylabel("not yet corrected (1)")
-            plots.heading(axes, f"E {fraction:g}, cue at hop {min(entries[far(summary)], default=0)} or more")
+            plots.heading(axes, f"E {fraction:g}, hop {' or '.join(map(str, entries[far(summary)]))}")
         near, last = 0, grid[3]
         n_fixed = int(min(summary["occurrences"]))
         by_fraction(
             last[0],
             summary,
             summary["cue_norm_fixed"][:, 0, near],
-            f"cue weights' norm\nafter {n_fixed} occurrences (1)",
+            f"norm after {n_fixed} occurrences (1)",
         )
         rarest = int(np.argmin(fractions))
         for name, floor in zip(summary["learner"], summary["cue_norm_sham_fixed"][:, near, 0], strict=True):
@@ -1009,12 +1010,13 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
                 look = plots.styles((name,))[0]
                 last[0].plot(fractions[rarest], floor.mean(), color=look.color, marker="x", linestyle="")
         last[0].set_yscale("log")
-        plots.heading(last[0], f"learning, cue at hop {entries[near]}")
+        last[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        last[0].yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+        last[0].yaxis.set_minor_locator(NullLocator())
+        plots.heading(last[0], f"cue weights, hop {entries[near]}")
         spikes = summary["signalled_frozen"][..., int(entries[near])]
-        by_fraction(
-            last[1], summary, spikes, f"mismatch signalled at hop {entries[near]},\nE minus A, per event (spikes)"
-        )
-        plots.heading(last[1], "frozen weights")
+        by_fraction(last[1], summary, spikes, "E minus A (spikes)")
+        plots.heading(last[1], f"signalled, frozen, hop {entries[near]}")
         by_fraction(last[2], summary, summary["kept_valence"][:, 0, -1], "valence of A that is kept (1)")
         last[2].axhline(1, color="0.8", linewidth=0.6, zorder=0)
         plots.heading(last[2], f"learning, cue at hop {entries[-1]}")
@@ -1033,7 +1035,8 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
         plots.note(
             drawn,
             f"{seeds} Lives of {n_events} real events. Third row: Kaplan-Meier, lives without a correction are "
-            "censored at their end; broad and pale: with replay. Crosses: sham lives.",
+            "censored at their end; broad and pale: with replay. Last row: without replay; norm of the cue weights, "
+            "and mismatch signalled per event at the cue's hop with weights frozen. Crosses: sham lives.",
         )
     return drawn
 
