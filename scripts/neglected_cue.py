@@ -36,7 +36,6 @@ from bioplastic_models import chain, neglected_cue
 from brian2 import Hz
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from rich.table import Table
 from scipy import stats
 
@@ -1009,10 +1008,7 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
             if np.isfinite(floor).all():
                 look = plots.styles((name,))[0]
                 last[0].plot(fractions[rarest], floor.mean(), color=look.color, marker="x", linestyle="")
-        last[0].set_yscale("log")
-        last[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        last[0].yaxis.set_major_formatter(lambda y, _: f"{y:g}")
-        last[0].yaxis.set_minor_locator(NullLocator())
+        last[0].set_ylim(bottom=0)
         plots.heading(last[0], f"cue weights, hop {entries[near]}")
         spikes = summary["signalled_frozen"][..., int(entries[near])]
         by_fraction(last[1], summary, spikes, "E minus A (spikes)")
