@@ -1046,9 +1046,8 @@ def show(path: Path) -> None:
     console, names = script.console(), list(summary["learner"])
     n_seeds = f"{len(summary['seed'])} seed{'s' * (len(summary['seed']) > 1)}"
     for r, replay in enumerate(summary["replay"]):
-        table = Table(
-            title=f"E told from A at the end (0 none, 1 all), replay {replay}; {n_seeds}, mean [95 % interval]"
-        )
+        how = "without replay" if replay == OFF else "with replay"
+        table = Table(title=f"E told from A at the end (0 none, 1 all), {how}; {n_seeds}, mean [95 % interval]")
         table.add_column("learner")
         table.add_column("cue at hop", justify="right")
         for fraction in summary["event_fraction"]:
