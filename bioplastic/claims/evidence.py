@@ -510,6 +510,11 @@ EVIDENCE: Mapping[str, Evidence] = {
         Evidence("belief_desire", (9,), belief_desire),
         Evidence("coherence", (10,), coherence),
         Evidence("self_report", (11,), self_report),
-        Evidence("frequency_and_salience", (12,), frequency_and_salience),
+        Evidence(
+            "frequency_and_salience",
+            (12,),
+            frequency_and_salience,
+            "--full --out data/runs/frequency_and_salience.h5",  # else it would be called frequency_and_salience-full
+        ),
     )
 }
