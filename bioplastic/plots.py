@@ -18,6 +18,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
@@ -762,12 +763,15 @@ def _arrival_panel(
                     axes.annotate(
                         f"{count[h]}/{len(values)}",
                         (x[h], y[h]),
-                        (-3, 0),
+                        # Beyond the last symbol its own line does not run; learners that end there too alternate.
+                        (4, 1 if k % 2 else -1),
                         textcoords="offset points",
                         fontsize=6,
                         color=look.color,
-                        ha="right",
-                        va="center",
+                        ha="left",
+                        va="bottom" if k % 2 else "top",
+                        path_effects=[withStroke(linewidth=1.5, foreground="white")],
+                        zorder=5,
                     )
     axes.set_xscale("log")
     axes.set_xlim(first / 10 ** (0.05 * span), never * wide)

@@ -449,6 +449,18 @@ def test_hops_that_are_reached_in_some_seeds_or_never(cascade):
     assert not never[backprop].get_ydata().size
 
 
+def test_numbers_of_seeds_stand_clear_of_their_line_and_of_the_next_learner(tmp_path):
+    figure = plots.cascade_figure(make_cascade(tmp_path))
+    figure.draw_without_rendering()
+    axes = panels(figure)["a"]
+    numbers = [text for text in axes.texts if text.get_text() == "2/3"]
+    boxes = [text.get_window_extent() for text in numbers]
+    relay, unscreened, *_ = boxes  # neighbours, which arrive together
+    for text, box in zip(numbers, boxes, strict=True):
+        assert box.x0 > axes.transData.transform(text.xy)[0]
+    assert not relay.overlaps(unscreened)
+
+
 def test_arrival_above_the_floor_is_dashed_where_it_differs(cascade):
     axes = panels(cascade)["a"]
     (above,) = lines(axes, "arrival")
