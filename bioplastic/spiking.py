@@ -553,6 +553,28 @@ class Lived:
         np.add.at(counts, (event, hop_of_cell[self.error_cell].astype(int)), 1)
         return counts
 
+    def looks(self, circuit: Circuit, life: Life) -> list[Weights]:
+        """Return weights and biases at the snapshots.
+
+        Snapshots hold weights only, but every error spike moves the bias of its cell by ``eta theta``, and nothing else
+        does.
+
+        Parameters
+        ----------
+        circuit : Circuit
+        life : Life
+            That was lived.
+        """
+        ends, found = np.append(self.onset, np.inf), []
+        for event, row in zip(life.snapshots, self.snapshots, strict=True):
+            # A snapshot is taken after the error spikes of its step, the first of the next event.
+            before = self.error_time <= ends[event + 1] + 1e-9
+            signs = np.bincount(self.error_cell[before], self.error_sign[before], minlength=circuit.n_cells)
+            step = life.rule.eta * life.rule.theta
+            bias = {name: b + step * signs[circuit.slices[name]] for name, b in life.weights.bias.items()}
+            found.append(Weights(unflat(circuit, row), bias))
+        return found
+
 
 @dataclass(frozen=True)
 class ModelSpec:

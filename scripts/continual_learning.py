@@ -335,12 +335,8 @@ class Bench:
         """Live one life in spikes, and return its weights before it and after each block."""
         rule = condition.learner.rule(self.config, condition.rate)
         start, schedule = self.start(condition.learner, seed), self.schedule(condition, seed)
-        ends = block_ends(len(schedule))
-        lived = self.lived(spiking.Life(schedule, timing(), rule, start, snapshots=ends, seed=seed))
-        over = [*(lived.onset[end + 1] for end in ends[:-1]), np.inf]
-        biases = [biases_at(self.circuit, start, lived, rule, time) for time in over]
-        rows = [spiking.unflat(self.circuit, row) for row in lived.snapshots]
-        return [start, *map(Weights, rows, biases)]
+        life = spiking.Life(schedule, timing(), rule, start, snapshots=block_ends(len(schedule)), seed=seed)
+        return [start, *self.lived(life).looks(self.circuit, life)]
 
     def live_in_spikes(self, condition: Condition) -> dict[str, np.ndarray]:
         """Live the lives of a condition in spikes, and return what is recorded of them."""
@@ -393,16 +389,6 @@ class Bench:
 def block_ends(n_events: int) -> list[int]:
     """Return the last event of each of the tasks' equal blocks."""
     return [n_events * (k + 1) // N_TASKS - 1 for k in range(N_TASKS)]
-
-
-def biases_at(
-    circuit: Circuit, start: Weights, lived: spiking.Lived, rule: ErrorRelay, time: float
-) -> dict[str, np.ndarray]:
-    """Biases before a time in s: each error spike moves that of its cell by eta theta, and nothing else does."""
-    before = lived.error_time < time - 1e-9
-    signs = np.bincount(lived.error_cell[before], lived.error_sign[before], minlength=circuit.n_cells)
-    step = rule.eta * rule.theta
-    return {name: bias + step * signs[circuit.slices[name]] for name, bias in start.bias.items()}
 
 
 def moves(circuit: Circuit, before: Weights, after: Weights) -> np.ndarray:

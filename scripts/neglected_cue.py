@@ -41,13 +41,12 @@ from scipy import stats
 
 from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
-from bioplastic.circuit import Circuit, Weights
+from bioplastic.circuit import Weights
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
 from bioplastic.recording import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
-from bioplastic.rules.form import Rule
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task, digits
 
 SCHEMA = "bioplastic neglected_cue"
@@ -355,33 +354,6 @@ def kept_valence(plain: np.ndarray) -> np.ndarray:
     return valence(plain).mean(-1) / (OUTCOME_RANGE[1] - OUTCOME_RANGE[0])
 
 
-def biases_at(
-    circuit: Circuit, start: Weights, lived: spiking.Lived, rule: Rule, times: np.ndarray
-) -> list[dict[str, np.ndarray]]:
-    """Biases at given times; snapshots hold weights only, but every error spike of a cell changes its bias alike.
-
-    Parameters
-    ----------
-    circuit : Circuit
-    start : Weights
-    lived : Lived
-    rule : Rule
-        With `eta` and `theta`.
-    times : array, shape (n_times,)
-        In s.
-
-    Returns
-    -------
-    list of dict of str to array, shape (size,)
-    """
-    found = []
-    for time in times:
-        until = lived.error_time < time
-        total = np.bincount(lived.error_cell[until], weights=lived.error_sign[until], minlength=circuit.n_cells)
-        found.append({name: b + rule.eta * rule.theta * total[circuit.slices[name]] for name, b in start.bias.items()})
-    return found
-
-
 def correction(
     discriminations: np.ndarray, elapsed: np.ndarray, end: float, *, level: float = 0.5
 ) -> tuple[float, bool]:
@@ -599,16 +571,14 @@ class Bench:
         plain, cued = self.pairs(condition, self.config.n_probes)
         shown = schedule + probes(np.concatenate([plain, cued]))
         event = self.looks(schedule)[1]
-        lived = self.models[type(rule)].live(
-            spiking.Life(shown, learner.timing, rule, start, feedback, np.unique(event).tolist(), seed=condition.seed)
-        )
+        events = np.unique(event)  # the last occurrence may be the last event
+        life = spiking.Life(shown, learner.timing, rule, start, feedback, events.tolist(), seed=condition.seed)
+        lived = self.models[type(rule)].live(life)
         background = (schedule.kind == Kind.BACKGROUND) & (schedule.outcome < N_GOOD)
         spikes = lived.error_spikes(circuit)[: len(schedule)]
         by_hop = rule.theta * (spikes[schedule.rare].mean(0) - spikes[background].mean(0))
-        # Read from the next event's onset on, snapshots hold what was learned until then.
-        biases = biases_at(circuit, start, lived, rule, lived.onset[event + 1])
-        rows = lived.snapshots[np.searchsorted(np.unique(event), event)]  # the last occurrence may be the last event
-        looked = [Weights(spiking.unflat(circuit, row), bias) for row, bias in zip(rows, biases, strict=True)]
+        looks = lived.looks(circuit, life)
+        looked = [looks[k] for k in np.searchsorted(events, event)]
         probed = lived.prediction[len(schedule) :]
         in_spikes = discrimination(probed[: len(plain)], probed[len(plain) :])
         values = self.measured(condition, schedule, looked)

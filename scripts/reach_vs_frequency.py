@@ -424,11 +424,8 @@ class Bench:
             return replace(run, error_spikes=spikes[0], error_spikes_sham=spikes[1], error_spikes_sham2=spikes[2])
         if condition.role == "sweep":
             return self.with_errors(run, life.weights, lived[0].weights)
-        bias = life.weights.bias
-        looks = [
-            [Weights(spiking.unflat(self.circuit, row), bias) for row in one.snapshots[:-1]] + [one.weights]
-            for one in lived
-        ]
+        # The last look is at the end of the life, in spikes and in rates alike.
+        looks = [[*one.looks(self.circuit, life)[:-1], one.weights] for one in lived]
         return self.learned(condition, run, schedule, looks)
 
     def live_in_twin(self, conditions: Sequence[Condition], progress: Callable[[float], None]) -> list[recording.Run]:
@@ -454,7 +451,8 @@ class Bench:
                 continue
             sham = lived[len(lives) + k]
             # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
-            runs.append(self.learned(condition, run, schedule, [lived[k].snapshots, sham.snapshots, sham.snapshots]))
+            looks = [[*one.snapshots[:-1], one.weights] for one in (lived[k], sham, sham)]
+            runs.append(self.learned(condition, run, schedule, looks))
         return runs
 
     def frozen_in_twin(self, condition: Condition) -> recording.Run:

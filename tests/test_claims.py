@@ -136,7 +136,8 @@ def main_recording(reversed_: bool) -> dict[str, Arrays]:
     dims = ("learner", "event_fraction", "replay", "seed")
     return {
         "": axes(learner=learners, event_fraction=[0.1, 1.0], replay=["off"], hop=np.arange(6))
-        | {"reach": (dims, reach), "error_signal_reach": (dims, reach), "arrival": ((*dims, "hop"), arrival)}
+        | {"reach": (dims, reach), "error_signal_reach": (dims, reach)}
+        | {name: ((*dims, "hop"), arrival) for name in ("arrival", "arrival_exact")}
     }
 
 
@@ -149,7 +150,7 @@ def cascade_recording(reversed_: bool) -> dict[str, Arrays]:
     dims = ("learner", "event_fraction", "replay", "seed", "hop")
     return {
         "": axes(learner=learners, event_fraction=[0.1, 1.0], replay=["off"], hop=np.arange(6))
-        | {"arrival": (dims, arrival), "mismatch_before": (dims, mismatch)}
+        | {"arrival": (dims, arrival), "arrival_exact": (dims, arrival), "mismatch_before": (dims, mismatch)}
     }
 
 
@@ -399,7 +400,7 @@ def test_missing_recordings_are_rows_that_say_how_to_make_them(tmp_path):
         (lambda path: write(path, cascade_recording(False), complete=False), "cascade.h5 is not complete; remove it"),
         (
             lambda path: write(path, main_recording(False)),
-            "cascade.h5 is not what scripts/cascade.py records now (arrival: learner has no "
+            "cascade.h5 is not what scripts/cascade.py records now (arrival_exact: learner has no "
             "'error relay, unscreened'; it has error relay, backprop, backprop, truncated); remove it and run: "
             "python scripts/cascade.py --seeds 5",
         ),

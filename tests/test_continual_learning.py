@@ -104,17 +104,6 @@ def test_weights_that_moved(script):
     np.testing.assert_allclose(found, [[0.25], [0.5]])
 
 
-def test_biases_are_what_error_spikes_have_made_of_them(script):
-    """Cells 0 and 1 are inputs, 2 and 3 outputs; the last error spike is too late."""
-    circuit = Circuit((Population("x", 2, "input"), Population("y", 2, "error source")), (Projection("x", "y"),))
-    start = Weights({"x_to_y": np.zeros((2, 2))}, {"y": np.array([1.0, 2.0])})
-    lived = SimpleNamespace(
-        error_time=np.array([0.1, 0.2, 0.3, 0.4]), error_cell=np.array([2, 3, 2, 2]), error_sign=np.array([1, -1, 1, 1])
-    )
-    found = script.biases_at(circuit, start, lived, chain.unscreened(eta=0.5), 0.35)
-    np.testing.assert_allclose(found["y"], [2.0, 1.5])
-
-
 # ------------------------------------------------------------------------------------------ what is lived
 
 

@@ -10,12 +10,10 @@ import pytest
 from bioplastic_models import chain, neglected_cue
 from brian2 import ms
 
-from bioplastic import spiking, twin
-from bioplastic.circuit import Circuit, Population, Projection, Weights
-from bioplastic.events import Kind, Schedule, Timing
+from bioplastic import twin
+from bioplastic.circuit import Weights
+from bioplastic.events import Kind, Timing
 from bioplastic.rules.backprop import Backprop
-from bioplastic.rules.error_relay import ErrorRelay
-from bioplastic.tasks import Task
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "neglected_cue.py"
 
@@ -156,26 +154,6 @@ def test_survival_is_that_of_kaplan_and_meier(script):
 def test_survival_without_a_correction_stays_at_1(script):
     _, alive = script.survival(np.array([30.0, 30.0]), np.array([False, False]))
     assert (alive == 1).all()
-
-
-def test_biases_at_a_time_are_those_of_the_error_spikes_until_then(script, numpy_target):
-    circuit = Circuit((Population("x", 2, "input"), Population("y", 2, "error source")), (Projection("x", "y"),))
-    task = Task(np.array([[0.8, 0.2], [0.2, 0.8]]), np.array([[0.9, 0.1]]), np.array([0, 0]), np.zeros(2, bool), 0)
-    start = Weights({"x_to_y": np.ones((2, 2))}, {"y": np.array([-0.5, 0.2])})
-    rule = ErrorRelay(theta=0.5, eta=0.1)
-    schedule = Schedule(np.array([0, 1, 0]), np.zeros(3, int), np.zeros(3, int), np.ones(3), np.zeros(3, int))
-    spec = spiking.ModelSpec(circuit, rule, 2, 1, n_steps=50)
-    model = spiking.model(spec, task, compiled=False)
-    timing = Timing(lead=50 * ms, outcome=80 * ms, gap=20 * ms)
-    lived = model.live(spiking.Life(schedule, timing, rule, start, snapshots=[1]))
-    assert len(lived.error_time) > 4
-    at_start, middle, at_end = script.biases_at(circuit, start, lived, rule, np.array([0, 0.3, 1.0]))
-    assert np.array_equal(at_start["y"], start.bias["y"])
-    assert at_end["y"] == pytest.approx(lived.weights.bias["y"])
-    first = lived.error_time < 0.3
-    by_hand = [sum(lived.error_sign[first & (lived.error_cell == cell)]) * 0.05 for cell in (2, 3)]
-    assert middle["y"] == pytest.approx(start.bias["y"] + by_hand)
-    assert not np.allclose(middle["y"], at_end["y"])
 
 
 def test_only_the_cue_can_tell_e_from_a(script, cue):

@@ -3,7 +3,7 @@
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import brian2
@@ -261,9 +261,18 @@ def test_snapshots_are_the_weights_of_shorter_lives(compiled):
 
 
 def test_snapshots_in_runtime_mode(runtime):
-    lived = runtime.live(a_life(RARE, RARE, snapshots=[0, 1]))
-    np.testing.assert_array_equal(lived.snapshots[0], flat(CHAIN, runtime.live(a_life(RARE)).weights.forward))
+    life = a_life(RARE, RARE, snapshots=[0, 1])
+    lived, shorter = runtime.live(life), runtime.live(a_life(RARE))
+    np.testing.assert_array_equal(lived.snapshots[0], flat(CHAIN, shorter.weights.forward))
     np.testing.assert_array_equal(lived.snapshots[1], flat(CHAIN, lived.weights.forward))
+    for look, there in zip(lived.looks(CHAIN, life), (shorter.weights, lived.weights), strict=True):
+        for name, weights in there.forward.items():
+            np.testing.assert_array_equal(look.forward[name], weights)
+        for name, bias in there.bias.items():
+            np.testing.assert_allclose(look.bias[name], bias, rtol=0, atol=1e-12)
+    biases = [np.concatenate(list(w.bias.values())) for w in (life.weights, shorter.weights, lived.weights)]
+    assert not np.array_equal(biases[0], biases[1])
+    assert not np.array_equal(biases[1], biases[2])
 
 
 def test_lives_leave_no_trace(compiled):
@@ -356,29 +365,38 @@ def test_a_brief_outcome_changes_nothing_beyond_a_front():
     assert fronts[0] < fronts[1] < fronts[2] < 12
 
 
+def lived_with(**values: np.ndarray) -> Lived:
+    """A life of which only some is known."""
+    names = [f.name for f in fields(Lived) if f.name not in ("weights", "feedback", "memory", "run_time")]
+    nothing = dict.fromkeys(names, np.empty(0))
+    return Lived(**nothing | values, weights=WEIGHTS, feedback=Feedback(WEIGHTS.forward), memory=None, run_time=0.0)
+
+
 def test_error_spikes_are_counted_by_event_and_hop():
-    none = np.empty(0)
-    lived = Lived(
-        prediction=none,
+    lived = lived_with(
         error_time=np.array([0.0, 0.1, 0.299, 0.3, 0.5]),
         error_cell=np.array([66, 66, 50, 16, 50]),  # y, y, h1, h3, h1
         error_sign=np.array([1, -1, 1, 1, 1]),
-        snapshots=none,
-        weights=WEIGHTS,
-        feedback=Feedback(WEIGHTS.forward),
-        spike_time=none,
-        spike_cell=none,
         onset=np.array([0.0, 0.3]),
-        memory=None,
-        reactivation_time=none,
-        reactivated=none,
-        written_time=none,
-        written=none,
-        index_time=none,
-        index_cell=none,
-        run_time=0.0,
     )
     np.testing.assert_array_equal(lived.error_spikes(CHAIN), [[2, 1, 0, 0], [0, 1, 0, 1]])
+
+
+def test_looks_by_hand():
+    """Cells 0 and 1 are inputs, 2 and 3 outputs; an error spike is worth 0.5, the last comes too late."""
+    circuit = Circuit((Population("x", 2, "input"), Population("y", 2, "error source")), (Projection("x", "y"),))
+    life = a_life(rule=ErrorRelay(theta=1, eta=0.5), snapshots=[0])
+    life = replace(life, weights=Weights({"x_to_y": np.zeros((2, 2))}, {"y": np.array([1.0, 2.0])}))
+    lived = lived_with(
+        error_time=np.array([0.1, 0.2, 0.4, 0.401]),
+        error_cell=np.array([2, 3, 2, 2]),
+        error_sign=np.array([1, -1, 1, 1]),
+        onset=np.array([0.0, 0.4]),
+        snapshots=np.ones((1, 4)),
+    )
+    (look,) = lived.looks(circuit, life)
+    np.testing.assert_array_equal(look.forward["x_to_y"], np.ones((2, 2)))
+    np.testing.assert_allclose(look.bias["y"], [2.0, 1.5])
 
 
 # ------------------------------------------------------------------------------------------ restoring forces
