@@ -33,6 +33,7 @@ import numpy as np
 from bioplastic_models import chain
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from rich.table import Table
 from scipy import stats
 
@@ -400,11 +401,11 @@ def summary_of(config: Config, arm: str, store: script.Store) -> dict[str, Any]:
         run = store.runs.get(Condition(arm, everyone[i], f[j], x[k], config.seeds[m]).name)
         if run is not None:  # the twin has no half presentations
             caused[index], floor[index] = run["caused"], run["floor"]
-    spread = reach.spread(np.moveaxis(floor, 3, 0))
-    reached = np.full(shape, np.nan)
-    for index in np.ndindex(*shape):
+    spread, reached = np.full((*shape[:3], config.n_hops), np.nan), np.full(shape, np.nan)
+    for index in np.ndindex(*shape[:3]):
         if np.isfinite(caused[index]).all():
-            reached[index] = reach.reach(caused[index], spread[index[:3]])
+            spread[index] = reach.spread(floor[index])
+            reached[index] = [reach.reach(one, spread[index]) for one in caused[index]]
     held = dimensionless_frequency(f, x)
     by = {
         "frequency": np.broadcast_to(np.array(f)[:, None], held.shape),
@@ -513,7 +514,7 @@ def tables(done: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
         table = Table("learner", "reach, from to", *headings, title=f"weights {arm}", title_justify="left")
         by_frequency, by_salience = slopes(values, "event_fraction"), slopes(values, "salience")
         for i, name in enumerate(values["learner"]):
-            ends = np.nanmean(values["reach"][i], axis=-1)
+            ends = values["reach"][i].mean(-1)  # NaN where the twin has no half presentations
             span = f"{np.nanmin(ends):.1f} to {np.nanmax(ends):.1f}"
             cells = [by_frequency[i], by_salience[i], *values["explained"][i].T]
             table.add_row(name, span, *(str(estimate(cell)) for cell in cells))
@@ -538,21 +539,30 @@ def verdicts(done: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 yield f"{name}, weights {arm}: no effect of either is shown."
 
 
-def map_panel(axes: Axes, values: Mapping[str, Any], i: int, n_hops: int, *, contours: bool) -> Any:
+def map_panel(axes: Axes, values: Mapping[str, Any], i: int, n_hops: int) -> Any:
     """Draw reach over event fraction and salience, with lines of equal dimensionless frequency."""
     mean = values["reach"][i].mean(-1)
     f, x = values["event_fraction"], values["salience"]
     image = axes.imshow(mean.T, origin="lower", cmap="Greys", vmin=-1, vmax=n_hops - 1, aspect="auto")
     for j, k in np.ndindex(mean.shape):
         if np.isfinite(mean[j, k]):
-            dark = mean[j, k] > 0.55 * n_hops
-            axes.text(j, k, f"{mean[j, k]:.1f}", ha="center", va="center", fontsize=6.5, color="w" if dark else "k")
+            colors = ("w", "k") if mean[j, k] > 0.55 * n_hops else ("k", "w")
+            axes.text(
+                j,
+                k,
+                f"{mean[j, k]:.1f}",
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=colors[0],
+                path_effects=[withStroke(linewidth=1.5, foreground=colors[1])],
+                zorder=3,  # above the contours
+            )
         else:
             axes.text(j, k, "–", ha="center", va="center", fontsize=6.5, color="0.4")
-    if contours:
-        held = values["dimensionless_frequency"].T
-        low, high = np.quantile(held, [0.1, 0.9])
-        axes.contour(held, levels=np.geomspace(low, high, 4), colors="#a3260f", linewidths=0.8, linestyles="--")
+    held = values["dimensionless_frequency"].T
+    low, high = np.quantile(held, [0.1, 0.9])
+    axes.contour(held, levels=np.geomspace(low, high, 4), colors="#a3260f", linewidths=0.8, linestyles="--")
     axes.set_xticks(range(len(f)), [f"{v:g}" for v in f])
     axes.set_yticks(range(len(x)), [f"{v:g}" for v in x])
     axes.set_xlabel("event fraction")
@@ -571,7 +581,7 @@ def figure_of(done: Mapping[str, Mapping[str, Any]], config: Config) -> Figure:
         for axes, (arm, i), name in zip(grid.flat, panels, "abcdefghijklmnop", strict=False):
             values = done[arm]
             learner = values["learner"][i]
-            image = map_panel(axes, values, i, config.n_hops, contours=learner.startswith("error relay"))
+            image = map_panel(axes, values, i, config.n_hops)
             plots.letter(axes, name)
             plots.heading(axes, f"{learner}, {arm}")
         bar = figure.colorbar(image, ax=grid[:, -1].tolist(), shrink=0.5)
