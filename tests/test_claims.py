@@ -142,8 +142,8 @@ def main_recording(reversed_: bool) -> dict[str, Arrays]:
 
 
 def cascade_recording(reversed_: bool) -> dict[str, Arrays]:
-    learners = [*evidence.CASCADE_RULES, "error relay, unscreened", "backprop"]
-    arrival = np.ones((6, 2, 1, 5, 6))
+    learners = [*evidence.CASCADE_RULES, "error relay, unscreened", "error relay, unscreened, fine", "backprop"]
+    arrival = np.ones((7, 2, 1, 5, 6))
     if not reversed_:
         arrival[:4, ..., :] = [1, 3, 5, 7, np.nan, np.nan]
     mismatch = np.full(arrival.shape, 0.9 if reversed_ else 0.01)
