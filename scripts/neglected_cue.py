@@ -14,8 +14,8 @@ Source
 Command
     python scripts/neglected_cue.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default some 11 minutes beside other work (a third of that estimated; 7 by processor time), --quick
-    half a minute; the first time pretraining and compiling come on top. It may be interrupted and goes on.
+    On two cores: default 8 minutes by processor time (11 beside other work), --quick half a minute; the first time
+    compiling comes on top. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
