@@ -219,9 +219,10 @@ def cue_recording(reversed_: bool) -> dict[str, Arrays]:
 
 
 def continual_recording(reversed_: bool) -> dict[str, Arrays]:
-    forgetting = by_seed(2, 1) + np.array([0.2, 0.4 if reversed_ else 0.02])[:, None, None]
-    learned = by_seed(2, 1) / 10 + 0.9
-    labels = axes(learner=["backprop", "error relay"], order=["blocks"])
+    forgetting = by_seed(2, 2) + np.array([0.2, 0.4 if reversed_ else 0.02])[:, None, None]
+    forgetting[:, 1] -= 0.1
+    learned = by_seed(2, 2) / 10 + 0.9
+    labels = axes(learner=["backprop", "error relay"], order=["blocks", "interleaved"])
     dims = ("learner", "order", "seed")
     return {
         "": labels

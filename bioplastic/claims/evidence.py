@@ -411,9 +411,11 @@ def continual_learning(file: h5py.File) -> list[Row]:
     found = Measures(file["summary"])
     rows = []
 
-    def of(name: str, learner: str) -> np.ndarray:
-        return found.of(name, learner=learner, order="blocks")
+    def of(name: str, learner: str, order: str = "blocks") -> np.ndarray:
+        return found.of(name, learner=learner, order=order)
 
+    by_order = of("forgetting", BACKPROP) - of("forgetting", BACKPROP, "interleaved")
+    control = Condition("forgetting of backprop in blocks, less that of the same digits interleaved", by_order, ">", 0)
     for learner in (x for x in found.labels("learner") if x != BACKPROP):
         less = of("forgetting", BACKPROP) - of("forgetting", learner)
         forgets = "forgetting of backprop, less that of this learner"
@@ -436,6 +438,7 @@ def continual_learning(file: h5py.File) -> list[Row]:
                         ACCURACY_MARGIN,
                     ),
                 ),
+                (control,),
                 # Replay is another way to protect, and being told the topic is the control of gating.
                 own="replay" in learner or "told" in learner,
             )
