@@ -186,7 +186,7 @@ class Schedule:
             )
 
     def select(self, which: np.ndarray) -> Schedule:
-        """Return only the events at which the array of bool `which`, shape (n_events,), is true."""
+        """Return the events that `which` picks: an array of bool, shape (n_events,), or of indices in any order."""
         return Schedule(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def sham(self) -> Schedule:

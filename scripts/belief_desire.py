@@ -35,7 +35,7 @@ from rich.table import Table
 from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.claims.criterion import SHARE_MARGIN
+from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.comparison import estimate
 from bioplastic.events import OWN_PREDICTION, Schedule, probes, random_life
 from bioplastic.recording import Variable
@@ -43,8 +43,8 @@ from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 
 SCHEMA = "bioplastic belief_desire"
-FIRST_TUNING_SEED = 100
-"""Learning rates are chosen on networks and worlds of their own, not on those that give the results."""
+EQUAL, MATCHING, MATCHED = "equal", "matching", "matched"
+"""Lives at rates that all learners share, those by which an agent's own rate is found, and those at it."""
 SCREENED, UNSCREENED, BACKPROP = "error relay", "error relay, unscreened", "backprop"
 LEARNERS = (BACKPROP, SCREENED, UNSCREENED)
 CHOICE, EXECUTION = "choice", "execution"
@@ -68,9 +68,10 @@ GROUPS = {
 UPSTREAM = tuple(name.startswith(("belief", "desire")) for name in GROUPS)
 PRETRAINING = {"steps": 1200, "learning_rate": 0.02, "noise": 0.05, "largest_potential": 0.9, "penalty": 0.1}
 """Of `bioplastic.twin.Pretraining`, what differs: "neither without the other" needs cells that are not linear. Of what
-was tried and learns it, this leaves the largest gradient upstream of the intention: the fairest chance for backprop."""
+was tried and learns it, this leaves the largest gradient upstream of the intention: with saturated cells there is
+little that policy gradient could change there, and so little that a local rule could spare."""
 OTHER_PHASES = 1000
-"""Added to the seed for the spike phases of the second sham run."""
+"""Added to the seed for the next set of spike phases."""
 
 
 @dataclass(frozen=True)
@@ -80,36 +81,45 @@ class Config:
     Attributes
     ----------
     seeds : tuple of int
-        One world, one network, one order of events and one set of spike phases each.
-    n_tuning : int
-        Worlds and networks on which the learning rates are chosen.
-    exposures : tuple of (str, int, float)
-        How often the joke meets disapproval: name, number of occurrences, and the fraction of all events that they are.
+        One world, one network and one order of events each.
+    exposures : tuple of (str, int, float, int)
+        How often the joke meets disapproval: name, number of occurrences, the fraction of all events that they are, and
+        the number of times that each life is lived in spikes, with other spike phases: two or more, so that noise, of
+        which the rate twin has none, is not taken for what an event did (`unbiased_square`).
     rates : tuple of float
         Learning rates of a whole life, the same for all learners and in rising order: those of an event are these,
         divided by the number of occurrences. For the spiking rules the rate of an event is eta times the spikes that a
         cell at the maximal rate fires while an outcome is present, so that the same number means the same change of the
         weights by the same error.
     correction : float
-        Fraction of the punished choice's probability that has to be gone: for each learner and exposure, that rate is
-        found between those of `rates` with which the tuning networks get there on average.
+        Fraction of the punished choice's probability that has to be gone: each agent lives at the rate with which it
+        gets there.
+    n_matching : int
+        Lives by which that rate is found, beyond those at `rates`: each at the rate between the nearest ones so far.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    n_tuning: int = 2
-    exposures: tuple[tuple[str, int, float], ...] = (("once", 1, 0.025), ("rarely", 12, 0.03), ("often", 12, 0.3))
+    exposures: tuple[tuple[str, int, float, int], ...] = (
+        ("once", 1, 0.025, 8),
+        ("rarely", 12, 0.03, 3),
+        ("often", 12, 0.3, 6),
+    )
     rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16)
     correction: float = 0.5
+    n_matching: int = 2
 
     def __post_init__(self) -> None:
         if not 0 < self.correction < 1:
             raise ValueError(f"correction = {self.correction:g} is outside (0, 1); give the fraction that has to go.")
         if len(self.rates) < 2 or self.rates[0] <= 0 or list(self.rates) != sorted(set(self.rates)):
             raise ValueError(f"rates = {self.rates}; give two or more, above 0 and in rising order.")
+        for name, _, _, n_phases in self.exposures:
+            if n_phases < 2:
+                raise ValueError(f"{name}: lived with {n_phases} set(s) of spike phases; noise needs two or more.")
 
     def n_events(self, exposure: int) -> int:
         """Length of a life, in events."""
-        _, n_occurrences, fraction = self.exposures[exposure]
+        _, n_occurrences, fraction, _ = self.exposures[exposure]
         return round(n_occurrences / fraction)
 
     def event_rates(self, exposure: int) -> tuple[float, ...]:
@@ -117,7 +127,7 @@ class Config:
         return tuple(rate / self.exposures[exposure][1] for rate in self.rates)
 
 
-QUICK = Config(seeds=(0,), n_tuning=1, exposures=(("once", 1, 0.1), ("often", 3, 0.3)), rates=(0.03, 0.12))
+QUICK = Config(seeds=(0,), exposures=(("once", 1, 0.1, 2), ("often", 3, 0.3, 2)), rates=(0.03, 0.12), n_matching=1)
 
 
 # ------------------------------------------------------------------------------------------ measures
@@ -142,25 +152,65 @@ def choice(prediction: np.ndarray) -> np.ndarray:
     return odds / odds.sum(-1, keepdims=True)
 
 
-def weight_norm(circuit: Circuit, one: Weights, other: Weights | None = None) -> np.ndarray:
-    """Euclidean norm, by group, of weights or of the difference of two sets of weights, shape (n_groups,)."""
+def by_group(circuit: Circuit, weights: Weights) -> list[np.ndarray]:
+    """Flat arrays of the weights that end in each group."""
     found = []
     for population in GROUPS.values():
         names = [p.name for p in circuit.projections if p.target == population]
-        rows = [one.forward[x] - (0 if other is None else other.forward[x]) for x in names]
-        found.append(np.linalg.norm(np.concatenate([row.ravel() for row in rows])))
-    return np.array(found)
+        found.append(np.concatenate([weights.forward[name].ravel() for name in names]))
+    return found
 
 
-def change_by_group(circuit: Circuit, one: Weights, other: Weights, start: Weights) -> np.ndarray:
-    """Distance between two sets of weights by group, relative to those that both started from.
+def weight_norm(circuit: Circuit, weights: Weights) -> np.ndarray:
+    """Euclidean norm of the weights that end in each group, shape (n_groups,)."""
+    return np.array([np.linalg.norm(one) for one in by_group(circuit, weights)])
+
+
+def unbiased_square(changes: np.ndarray) -> np.ndarray:
+    """Squared length of an expected change, from lives that differ in chance.
+
+    The square of the mean change is too large by that of the noise left in it. Products of changes in different lives,
+    whose noise is independent, are not.
+
+    Parameters
+    ----------
+    changes : array, shape (n_lives, ..., n)
+        Of each life.
+
+    Returns
+    -------
+    array, shape (...)
+        Mean over all pairs of different lives of their changes' scalar product, which may be negative; of a single
+        life, which must be one without noise, the square.
+    """
+    n = len(changes)
+    squares = (changes**2).sum(-1)
+    if n == 1:
+        return squares[0]
+    return ((changes.sum(0) ** 2).sum(-1) - squares.sum(0)) / (n * (n - 1))
+
+
+def change_by_group(circuit: Circuit, some: Sequence[Weights], others: Sequence[Weights], start: Weights) -> np.ndarray:
+    """Expected distance between weights by group, relative to those that all started from.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    some, others : sequence of Weights
+        Compared in pairs, one for each life that differs in chance.
+    start : Weights
 
     Returns
     -------
     array, shape (n_groups,)
-        ``|one - other| / |start|`` with Euclidean norms over all weights that end in the group.
+        ``|E[some - others]| / |start|`` with Euclidean norms over all weights that end in the group (`unbiased_square`,
+        0 where that is negative).
     """
-    return weight_norm(circuit, one, other) / weight_norm(circuit, start)
+    one, other = (
+        [np.array(group) for group in zip(*(by_group(circuit, w) for w in x), strict=True)] for x in (some, others)
+    )
+    square = np.array([unbiased_square(a - b) for a, b in zip(one, other, strict=True)])
+    return np.sqrt(np.maximum(square, 0)) / weight_norm(circuit, start)
 
 
 def upstream_share(change: np.ndarray) -> np.ndarray:
@@ -230,11 +280,13 @@ def lived_events(world: belief_desire.World, config: Config, exposure: int, blam
     """Draw a life: the joke and its disapproval, among other situations whose approval surprises nobody.
 
     In all of them the agent does what is usually approved. Where that is approved as expected, the error of reward
-    prediction is 0: what happens is what the network itself predicts.
+    prediction is 0: what happens is what the network itself predicts. The last event is the joke, so that agents are
+    looked at before the spikes of other events have covered what it changed.
     """
-    _, _, fraction = config.exposures[exposure]
+    _, _, fraction, _ = config.exposures[exposure]
     rng = np.random.default_rng([seed, exposure])
     life = random_life(world.task, event_fraction=fraction, n_events=config.n_events(exposure), rng=rng)
+    life = life.select(np.roll(np.arange(len(life)), -1 - np.flatnonzero(life.rare)[-1]))
     ordinary = (world.belief != world.belief[world.joke]) | (world.desire != world.desire[world.joke])
     others = rng.choice(np.flatnonzero(ordinary & ~world.task.held_out), len(life))
     return replace(
@@ -277,8 +329,7 @@ class Bench:
         self.config = config
         self.circuit = belief_desire.circuit()
         self.timing = belief_desire.timing()
-        seeds = [*config.seeds, *range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)]
-        self.worlds = {seed: belief_desire.world(seed) for seed in seeds}
+        self.worlds = {seed: belief_desire.world(seed) for seed in config.seeds}
         self.pretraining = twin.Pretraining(**PRETRAINING)  # type: ignore[arg-type]
         self.start: dict[int, Weights] = {}
         self.models: dict[int, spiking.Model] = {}
@@ -329,13 +380,23 @@ class Bench:
         }
 
     def measured(
-        self, condition: Condition, real: Weights, sham: Weights, other_sham: Weights | None
+        self, condition: Condition, real: Sequence[Weights], sham: Sequence[Weights], other: Sequence[Weights]
     ) -> dict[str, Any]:
-        """Compare what a life has left behind with its sham runs; without a second one there is no floor (NaN)."""
-        seed, start = condition.seed, self.start[condition.seed]
+        """Compare what a life has left behind with its sham runs.
+
+        Parameters
+        ----------
+        condition : Condition
+        real, sham : sequence of Weights
+            After the life and its sham run, one for each set of spike phases.
+        other : sequence of Weights
+            The same of sham runs with other phases; without them there is no floor (NaN).
+        """
+        seed, start, n = condition.seed, self.start[condition.seed], len(real)
         world, approved = self.worlds[seed], self.approved(seed)
-        after, without, again = self.choices([real, sham, other_sham or sham], seed)
-        floor = np.nan if other_sham is None else 1.0
+        choices = self.choices([*real, *sham, *(other or sham)], seed).reshape(3, n, len(approved), -1)
+        after, without, again = choices.mean(1)
+        floor = 1.0 if other else np.nan
         rows = {THE_JOKE: np.array([world.joke])} | world.situations()
         at = np.arange(len(approved)), approved
 
@@ -347,9 +408,11 @@ class Bench:
             "group": list(GROUPS),
             "situation": list(rows),
             "change": change_by_group(self.circuit, real, sham, start),
-            "change_floor": floor * change_by_group(self.circuit, sham, other_sham or sham, start),
+            "change_floor": floor * change_by_group(self.circuit, sham, other or sham, start),
             "behaviour_change": by_situation(differing(after, without)),
             "behaviour_floor": floor * by_situation(differing(without, again)),
+            "behaviour_square": by_situation(unbiased_square(choices[0] - choices[1])),
+            "behaviour_square_floor": floor * by_situation(unbiased_square(choices[1] - choices[2])),
             "approved_probability": by_situation(after[at]),
             "approved_probability_sham": by_situation(without[at]),
             "still_approved": by_situation(after.argmax(1) == approved),
@@ -362,8 +425,14 @@ class Bench:
         events = lived_events(self.worlds[seed], self.config, condition.exposure, condition.blamed, seed)
         life = spiking.Life(events, self.timing, rule(condition.learner, condition.rate), self.start[seed], seed=seed)
         sham = replace(life, schedule=events.sham())
-        again = model.live(replace(sham, phases=seed + OTHER_PHASES)).weights if condition.role == "matched" else None
-        return self.measured(condition, model.live(life).weights, model.live(sham).weights, again)
+        n = self.config.exposures[condition.exposure][-1]
+
+        def after(one: spiking.Life, first: int = 0) -> list[Weights]:
+            phases = [seed + OTHER_PHASES * k for k in range(first, first + n)]
+            return [model.live(replace(one, phases=p)).weights for p in phases]
+
+        other = after(sham, n) if condition.role == MATCHED else []
+        return self.measured(condition, after(life), after(sham), other)
 
     def live_in_twin(self, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
         """Live lives of one seed and exposure in the rate twin; one sham run each, since nothing in it is random."""
@@ -375,7 +444,7 @@ class Bench:
             lives += [twin.TwinLife(s, Backprop(c.rate), self.start[seed]) for s in (events, events.sham())]
         weights = [one.weights for one in twin.live(self.circuit, self.worlds[seed].task, lives)]
         return [
-            self.measured(c, real, sham, sham)
+            self.measured(c, [real], [sham], [sham])
             for c, real, sham in zip(conditions, weights[::2], weights[1::2], strict=True)
         ]
 
@@ -383,33 +452,47 @@ class Bench:
 # ------------------------------------------------------------------------------------------ which lives
 
 
-def tuning_conditions(config: Config, learner: str, exposure: int) -> list[Condition]:
-    """Return the lives by which a rate is chosen, the worlds of one rate after the other."""
-    seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)
-    rates = config.event_rates(exposure)
-    return [Condition(learner, exposure, CHOICE, seed, rate, "tuning") for rate in rates for seed in seeds]
-
-
-def tuned(config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
-    """Correction of the joke in those lives, shape (n_rates, n_tuning)."""
-    found = [runs[c.name]["correction"] for c in tuning_conditions(config, learner, exposure)]
-    return np.reshape(found, (len(config.rates), -1)).astype(float)
-
-
-def matched_rate(config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]]) -> float:
-    """Return the rate at which a learner corrects the joke as much as is wanted."""
-    corrections = tuned(config, learner, exposure, runs).mean(1)
-    return rate_that_corrects(config.event_rates(exposure), corrections, config.correction)
-
-
-def matched_conditions(config: Config, learner: str, exposure: int, blamed: str, rate: float) -> list[Condition]:
-    """Return the lives at that rate, one for each seed."""
-    return [Condition(learner, exposure, blamed, seed, rate, "matched") for seed in config.seeds]
-
-
 def equal_conditions(config: Config, learner: str, exposure: int, rate: float) -> list[Condition]:
     """Return the lives at a rate that all learners live at, one for each seed."""
-    return [Condition(learner, exposure, CHOICE, seed, rate, "equal") for seed in config.seeds]
+    return [Condition(learner, exposure, CHOICE, seed, rate, EQUAL) for seed in config.seeds]
+
+
+def matching_conditions(
+    config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]], n: int
+) -> list[list[Condition]]:
+    """Return the first lives by which the rate of each seed is found, as lists of one for each seed."""
+    steps: list[list[Condition]] = []
+    for k in range(n):
+        rates = matched_rates(config, learner, exposure, runs, k)
+        seeds = zip(config.seeds, rates, strict=True)
+        steps.append([Condition(learner, exposure, CHOICE, seed, rate, f"{MATCHING}{k}") for seed, rate in seeds])
+    return steps
+
+
+def matched_rates(
+    config: Config, learner: str, exposure: int, runs: Mapping[str, Mapping[str, Any]], n: int
+) -> list[float]:
+    """Return the rate at which each seed's agent corrects the joke as much as is wanted.
+
+    Found by the lives at rates that all learners share and the first `n` of those that are there to find it.
+    """
+    lived = [equal_conditions(config, learner, exposure, rate) for rate in config.event_rates(exposure)]
+    lived += matching_conditions(config, learner, exposure, runs, n)
+    found = []
+    for agent in zip(*lived, strict=True):
+        rising = sorted(agent, key=lambda c: c.rate)
+        corrections = np.array([runs[c.name]["correction"] for c in rising], float)
+        found.append(rate_that_corrects([c.rate for c in rising], corrections, config.correction))
+    return found
+
+
+def matched_conditions(
+    config: Config, learner: str, exposure: int, blamed: str, runs: Mapping[str, Mapping[str, Any]]
+) -> list[Condition]:
+    """Return the lives at that rate, one for each seed."""
+    rates = matched_rates(config, learner, exposure, runs, config.n_matching)
+    seeds = zip(config.seeds, rates, strict=True)
+    return [Condition(learner, exposure, blamed, seed, rate, MATCHED) for seed, rate in seeds]
 
 
 # ------------------------------------------------------------------------------------------ the recording
@@ -424,6 +507,10 @@ RUN_ROWS = {
     "change_floor": Variable(("group",), "1", "the same between two sham runs (sham floor)"),
     "behaviour_change": Variable(("situation",), "1", "share of choices that differ from those after the sham run"),
     "behaviour_floor": Variable(("situation",), "1", "the same between two sham runs"),
+    "behaviour_square": Variable(("situation",), "1", "squared change of the choice probabilities, free of noise"),
+    "behaviour_square_floor": Variable(
+        ("situation",), "1", "the same between two sham runs, which is 0 but for chance"
+    ),
     "approved_probability": Variable(("situation",), "1", "probability of what is usually approved, after the life"),
     "approved_probability_sham": Variable(("situation",), "1", "the same after the sham run"),
     "still_approved": Variable(("situation",), "1", "share of stimuli at which the likeliest choice is that"),
@@ -446,13 +533,13 @@ ROWS = {
     "blamed": Variable(("blamed",), "1", "what is disapproved", "str"),
     "exposure": Variable(("exposure",), "1", "how often", "str"),
     "seed": Variable(("seed",), "1", "seed of world, network, events and spike phases", "int64"),
-    "tuning_seed": Variable(("tuning_seed",), "1", "the same where learning rates are chosen", "int64"),
     "group": GROUP,
     "situation": SITUATION,
     "rate_index": Variable(("rate_index",), "1", "index of the learning rate", "int64"),
     "rate": Variable(("exposure", "rate_index"), "1", "learning rates per event that all learners live at"),
-    "learning_rate": Variable(("learner", "exposure"), "1", "learning rate per event of the matched correction"),
-    "tuning_correction": Variable(("learner", "exposure", "rate_index", "tuning_seed"), "1", "correction by rate"),
+    "learning_rate": Variable(
+        ("learner", "exposure", "seed"), "1", "learning rate per event of the matched correction"
+    ),
     **{
         name: Variable(_LIFE + row.dims, "1", row.long_name) for name, row in RUN_ROWS.items() if row.dtype == "float64"
     },
@@ -461,6 +548,7 @@ ROWS = {
     "upstream_share_equal": Variable(_EQUAL, "1", "share of beliefs and desires" + _AT_RATE),
     "change_equal": Variable((*_EQUAL, "group"), "1", "relative change of the weights" + _AT_RATE),
     "behaviour_change_equal": Variable((*_EQUAL, "situation"), "1", "share of choices that differ" + _AT_RATE),
+    "behaviour_square_equal": Variable((*_EQUAL, "situation"), "1", "squared change of the choices" + _AT_RATE),
     "correction_equal": Variable(_EQUAL, "1", "correction of the joke" + _AT_RATE),
     "squared_share": Variable(_LIFE, "1", "share of beliefs and desires in the squared change of all weights"),
     **{k: Variable(("seed", *row.dims), "1", row.long_name) for k, row in START_ROWS.items() if row.dtype != "str"},
@@ -476,13 +564,7 @@ def rows(name: str) -> Mapping[str, Variable]:
 def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather all runs into labelled arrays."""
     exposures, n_seeds = range(len(config.exposures)), len(config.seeds)
-    rate = np.array([[matched_rate(config, x, e, runs) for e in exposures] for x in LEARNERS])
-    lives = [
-        matched_conditions(config, x, e, b, rate[i, e])
-        for i, x in enumerate(LEARNERS)
-        for b in BLAMED
-        for e in exposures
-    ]
+    lives = [matched_conditions(config, x, e, b, runs) for x in LEARNERS for b in BLAMED for e in exposures]
     equal = [equal_conditions(config, x, e, r) for x in LEARNERS for e in exposures for r in config.event_rates(e)]
 
     def gathered(name: str, conditions: Sequence[Sequence[Condition]], *shape: int) -> np.ndarray:
@@ -493,20 +575,18 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
     values: dict[str, Any] = {
         "learner": LEARNERS,
         "blamed": BLAMED,
-        "exposure": [name for name, _, _ in config.exposures],
+        "exposure": [name for name, *_ in config.exposures],
         "seed": config.seeds,
-        "tuning_seed": range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning),
         "group": list(GROUPS),
         "situation": list(first["situation"]),
         "rate_index": range(len(config.rates)),
         "rate": [config.event_rates(e) for e in exposures],
-        "learning_rate": rate,
-        "tuning_correction": [[tuned(config, x, e, runs) for e in exposures] for x in LEARNERS],
+        "learning_rate": [[matched_rates(config, x, e, runs, config.n_matching) for e in exposures] for x in LEARNERS],
     }
     for name, row in RUN_ROWS.items():
         if row.dtype == "float64":
             values[name] = gathered(name, lives, len(BLAMED), len(exposures))
-    for name in ("change", "behaviour_change", "correction"):
+    for name in ("change", "behaviour_change", "behaviour_square", "correction"):
         values[f"{name}_equal"] = gathered(name, equal, len(exposures), len(config.rates))
     values["upstream_share"] = upstream_share(values["change"])
     values["value_change"] = value_change(values["change"])
@@ -526,7 +606,7 @@ def opened(out: Path, config: Config) -> script.Store | None:
 
 def keep(store: script.Store, c: Condition, values: Mapping[str, Any]) -> None:
     """Keep a finished life."""
-    name, n_occurrences, fraction = store.config.exposures[c.exposure]
+    name, n_occurrences, fraction, _ = store.config.exposures[c.exposure]
     what = {
         "learner": c.learner,
         "role": c.role,
@@ -587,14 +667,13 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
                 bar.advance(beside)
 
         pairs = [(x, e) for x in LEARNERS for e in exposures]
-        all_lives([c for x, e in pairs for c in tuning_conditions(config, x, e)], "learning rates")
-        rates = {(x, e): matched_rate(config, x, e, store.runs) for x, e in pairs}
-        matched = [c for x, e in pairs for b in BLAMED for c in matched_conditions(config, x, e, b, rates[x, e])]
-        all_lives(matched, "matched correction")
-        all_lives(
-            [c for x, e in pairs for r in config.event_rates(e) for c in equal_conditions(config, x, e, r)],
-            "equal rates",
-        )
+        equal = [equal_conditions(config, x, e, r) for x, e in pairs for r in config.event_rates(e)]
+        all_lives([c for seeds in equal for c in seeds], "equal rates")
+        for k in range(config.n_matching):
+            steps = [matching_conditions(config, x, e, store.runs, k + 1)[k] for x, e in pairs]
+            all_lives([c for seeds in steps for c in seeds], f"matching the correction, {k + 1} of {config.n_matching}")
+        matched = [matched_conditions(config, x, e, b, store.runs) for x, e in pairs for b in BLAMED]
+        all_lives([c for seeds in matched for c in seeds], "matched correction")
 
     def fill(file: h5py.File) -> None:
         file.attrs["circuit"] = bench.circuit.to_json()
@@ -613,15 +692,15 @@ def elsewhere(situations: Sequence[str], by_situation: np.ndarray) -> np.ndarray
 
 
 def comparisons(summary: Mapping[str, Any]) -> list[tuple[str, str, str, np.ndarray]]:
-    """Everything that the claim is decided by: measure, learner, exposure, and one number per seed.
+    """Differences that the argument says something about: measure, learner, exposure, and one number per seed.
 
     Two measures are differences of policy gradient minus the local rule, two of disapproved choice minus disapproved
     execution. What the argument expects is above 0, and for the share upstream above 0.1.
     """
-    away = elsewhere(summary["situation"], summary["behaviour_change"])
+    away = elsewhere(summary["situation"], summary["behaviour_square"])
     at_joke = summary["behaviour_change"][..., list(summary["situation"]).index(THE_JOKE)]
     learners, found = list(summary["learner"]), []
-    for name, values in (("upstream share", summary["upstream_share"]), ("behaviour elsewhere", away)):
+    for name, values in (("upstream share", summary["upstream_share"]), ("behaviour elsewhere, squared", away)):
         for i, learner in enumerate(learners):
             for e, exposure in enumerate(summary["exposure"]):
                 if learner != BACKPROP:
@@ -712,7 +791,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             plots.letter(axes, name)
         plots.note(
             drawn,
-            "Learning rates that corrected the joke by the same fraction in agents of their own; in the panel over "
+            "Every agent at the learning rate that corrects its joke by the same fraction; in the panel over "
             "learning rates the same for all. Change against sham runs, dashes: between two sham runs with other spike "
             "phases; weights by the population that they end in. "
             + (
@@ -750,7 +829,7 @@ def show(path: Path) -> None:
                 at = (i, b, e)
                 cells = [summary[name][at] for name in ("correction", "upstream_share", "squared_share")]
                 cells += list(summary["behaviour_change"][at].T[1:4])
-                rate = f"{summary['learning_rate'][i, e]:.3g}"
+                rate = f"{np.mean(summary['learning_rate'][i, e]):.3g}"
                 table.add_row(learner if e == 0 else "", exposure, rate, *(str(estimate(x)) for x in cells))
         console.print(table)
     table = Table(title=f"Against the claim's margins; {seeds}. Expected: above 0, upstream share above 0.1")
@@ -761,13 +840,13 @@ def show(path: Path) -> None:
     for name, learner, exposure, values in comparisons(summary):
         found, margin = estimate(values), SHARE_MARGIN if name.startswith("upstream") else 0.0
         verdict = "yes" if found.low > margin else "no" if found.high < margin else "undecided"
-        table.add_row(name, learner, exposure, str(found), verdict if found.n > 1 else "-")
+        table.add_row(name, learner, exposure, str(found), verdict if found.n >= MIN_SEEDS else "-")
     console.print(table)
     on_edge = [
         f"{learner}, {exposure}"
         for i, learner in enumerate(summary["learner"])
         for e, exposure in enumerate(summary["exposure"])
-        if summary["learning_rate"][i, e] in summary["rate"][e, [0, -1]]
+        if np.isin(summary["learning_rate"][i, e], summary["rate"][e, [0, -1]]).any()
     ]
     if on_edge:
         console.print(f"Learning rates on the edge of those tried: {'; '.join(on_edge)}.", soft_wrap=True)
