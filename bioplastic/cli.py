@@ -565,16 +565,14 @@ def _claims(arguments: argparse.Namespace) -> None:
     found = ledger.read(arguments.folder)
     console = _console()
     for claim, entries in found.by_claim():
-        headings, rows = render.HEADINGS[:4], []
-        for entry in entries:
-            rows.append([*render.cells(entry)[:4], entry.verdict, entry.note])
+        shown = len(render.HEADINGS) - 2  # the recording and its command stand below, once
         table = _table(
             f"{claim.number}. {claim.text} ({claim.shown_by}): {found.verdict(claim)}",
-            [*headings, "verdict", "note"],
-            rows,
-            "from " + ", ".join(dict.fromkeys(str(entry.path) for entry in entries)) if entries else "",
+            render.HEADINGS[:shown],
+            [list(render.cells(entry)[:shown]) for entry in entries],
+            "\n".join(dict.fromkeys(f"from {entry.path}, made by: {entry.command}" for entry in entries)),
         )
-        for column in (1, 4, 5):
+        for column in (1, 3, 5, 6, 7):
             table.columns[column].justify = "left"
         console.print(table, "")
     if arguments.out is not None:

@@ -244,6 +244,11 @@ SUMMARY_VARIABLES: dict[str, Variable] = {
     "improvement": Variable(_CONDITION, "1", "fraction of the rare event's output error that is gone"),
     "learning_rate": Variable(_CONDITION, "1", "learning rate"),
     "gradient_norm": Variable(("seed", "hop"), "1", "norm of backprop's gradient for the rare event, at the start"),
+    "audit_hops": Variable(
+        ("learner", "seed"),
+        "1",
+        "hops from which an update can be influenced in one time step, at most (audit)",
+    ),
 }
 """Variables of ``/summary``. NaN where a condition was not run. A new one is one line here."""
 

@@ -36,7 +36,7 @@ from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
 from bioplastic.rules.learned_feedback import LearnedFeedback
 from bioplastic.rules.radius_relay import RadiusRelay
-from bioplastic.spiking import build
+from bioplastic.spiking import SpikingCircuit, build
 
 N_HOPS = 12
 N_CELLS = 64
@@ -108,6 +108,18 @@ def hippocampus(n_hops: int = N_HOPS) -> Hippocampus:
     return Hippocampus((Target("x"), Target("y", timing(n_hops).lead)), surprise="y", outcome=OUTCOME)
 
 
+def with_an_outcome(spiking: SpikingCircuit) -> SpikingCircuit:
+    """Show a chain something, and an outcome: what the audit sees."""
+    rng = np.random.default_rng(0)
+    for end in ("x", "y"):
+        cells = spiking.population(end)
+        cells.target = rng.random(cells.N)
+    spiking.population("y").clamp = 1
+    if "window" in spiking.cells.variables:  # of a rule that learns only while it is open
+        spiking.cells.window = 1
+    return spiking
+
+
 def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:
     """Return a short chain under every rule, and one with a hippocampus: what `bioplastic audit models/chain.py` sees.
 
@@ -132,12 +144,7 @@ def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, 
     for name, rule in rules.items():
         feedback = random_broadcast(small, seed=0) if name == "broadcast" else None
         with_memory = name == "error relay, hippocampus"
-        spiking = build(small, rule, weights, feedback=feedback, recall=with_memory)
-        spiking.population("x").target = rng.random(n_cells)
-        spiking.population("y").target = rng.random(n_cells)
-        spiking.population("y").clamp = 1
-        if name == "equilibrium relay":
-            spiking.cells.window = 1
+        spiking = with_an_outcome(build(small, rule, weights, feedback=feedback, recall=with_memory))
         objects = list(spiking.objects)
         if with_memory:
             ends = {end: spiking.population(end) for end in ("x", "y")}

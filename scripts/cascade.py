@@ -29,10 +29,11 @@ from typing import Any
 
 import numpy as np
 from bioplastic_models import chain
-from brian2 import second
+from brian2 import Network, prefs, second
 from rich.table import Table
 
 from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic.audit import audit
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
@@ -331,6 +332,29 @@ class Bench:
         everywhere = np.isfinite(found).all(0)  # a hop that some events do not reach has no mean
         return np.where(everywhere, np.nan_to_num(found).mean(0), np.nan)
 
+    def audited(self, everyone: Sequence[Learner], progress: Callable[[float], None]) -> np.ndarray:
+        """Audit every network that lives in spikes: from how far away an update can be influenced in one time step.
+
+        Returns
+        -------
+        array, shape (n_learners, n_seeds)
+            Hops, the most over all plastic weights; NaN for learners of the twin.
+        """
+        found = np.full((len(everyone), len(self.config.seeds)), np.nan)
+        target = prefs.codegen.target
+        prefs.codegen.target = "numpy"  # these networks never run
+        try:
+            for (i, learner), (k, seed) in product(enumerate(everyone), enumerate(self.config.seeds)):
+                if learner.spikes:
+                    life = self.life(Condition(learner, 1.0, seed), self.background(np.random.default_rng(seed)))
+                    network = spiking.build(self.circuit, life.rule, life.weights, feedback=life.feedback)
+                    report = audit(Network(*chain.with_an_outcome(network).objects))
+                    found[i, k] = max(weight.hops_in_step for weight in report.weights)
+                progress((i * len(self.config.seeds) + k + 1) / found.size)
+        finally:
+            prefs.codegen.target = target
+        return found
+
     def live_in_twin(self, conditions: Sequence[Condition], progress: Callable[[float], None]) -> list[recording.Run]:
         """Live conditions of one learner and one event fraction in the rate twin, all in one tensor program."""
         from bioplastic import twin
@@ -377,7 +401,7 @@ class Bench:
         )
 
 
-def summarise(config: Config, experiment: recording.Experiment) -> recording.Summary:
+def summarise(config: Config, experiment: recording.Experiment, audit_hops: np.ndarray) -> recording.Summary:
     """Gather the measures of all runs into labelled arrays."""
     everyone = learners(config)
     length = {
@@ -417,7 +441,7 @@ def summarise(config: Config, experiment: recording.Experiment) -> recording.Sum
         replay=("off",),
         seed=np.array(config.seeds),
         hop=np.arange(config.n_hops),
-        variables=values,
+        variables=values | {"audit_hops": audit_hops},
     )
 
 
@@ -466,7 +490,9 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             done=lambda _: bar.advance(row),
             stop=spiking.end_lives,
         )
-    experiment.finish(summarise(config, experiment))
+        row = bar.add_task("audit", total=1.0)
+        audit_hops = bench.audited(everyone, lambda done: bar.update(row, completed=done))
+    experiment.finish(summarise(config, experiment, audit_hops))
     return out
 
 
@@ -490,6 +516,7 @@ def show(path: Path) -> None:
         table = Table(title=f"Event fraction {fraction:g}, {last} occurrences; mean over {n_seeds} [95 % interval]")
         for heading in (
             "learner",
+            "hears in a step from (audit)",
             "hops changed at all at the first",
             "reach at the last",
             "hops per occurrence",
@@ -500,6 +527,7 @@ def show(path: Path) -> None:
             first = (variables["arrival_exact"][i, j, 0] == 1).sum(-1).astype(float)
             table.add_row(
                 name,
+                estimate(variables["audit_hops"][i]),
                 estimate(first),
                 *(estimate(variables[v][i, j, 0]) for v in ("reach", "front_speed", "time_per_hop")),
             )

@@ -61,7 +61,7 @@ def make_run(seed=0, **changes):
     random = np.random.default_rng(seed)
     condition = {
         "arm": "learning",
-        "learner": "error_relay",
+        "learner": "error relay",
         "event_fraction": 0.1,
         "replay": "off",
         "seed": seed,
@@ -81,7 +81,7 @@ def make_run(seed=0, **changes):
 def make_summary(**changes):
     """A summary with every variable of the schema."""
     coordinates = {
-        "learner": ("error_relay", "backprop", "Rückwärts"),
+        "learner": ("error relay", "backprop", "Rückwärts"),
         "event_fraction": np.array([0.01, 0.1]),
         "replay": ("off",),
         "seed": np.array([3, 5]),
@@ -94,7 +94,7 @@ def make_summary(**changes):
 
 def make_sweep():
     return LearningRateSweep(
-        learner=("error_relay", "backprop"),
+        learner=("error relay", "backprop"),
         rate=np.array([[0.1, 0.2, 0.4], [0.01, 0.02, np.nan]]),
         score=np.array([[1.0, 3.0, 2.0], [0.0, 5.0, np.nan]]),
     )
@@ -276,7 +276,7 @@ def test_xarray_opens_the_summary(finished):
         assert set(data.data_vars) == set(SUMMARY_VARIABLES)
         assert data["reach"].dims == ("learner", "event_fraction", "replay", "seed")
         assert data["change"].dims == ("learner", "event_fraction", "replay", "seed", "hop")
-        assert list(data["learner"].values) == ["error_relay", "backprop", "Rückwärts"]
+        assert list(data["learner"].values) == ["error relay", "backprop", "Rückwärts"]
         assert list(data["hop"].values) == [0, 1, 2, 3]
         assert data["hop"].attrs == {"units": "1", "long_name": "hops upstream of the error source"}
         picked = data["reach"].sel(learner="Rückwärts", event_fraction=0.1, replay="off", seed=5)
@@ -295,7 +295,7 @@ def test_xarray_opens_a_run_and_what_lies_in_it(finished):
     run = make_run(0)
     with group("runs/relay_0") as data:
         assert set(data.data_vars) == set(RUN_VARIABLES)
-        assert data.attrs["learner"] == "error_relay"
+        assert data.attrs["learner"] == "error relay"
         assert data.attrs["seed"] == 0
         assert data["event_time"].attrs["units"] == "s"
         np.testing.assert_array_equal(data["event_time"], run.event_time)  # a number, not a timedelta
@@ -350,7 +350,7 @@ def test_h5py_reads_without_this_library(finished):
     with h5py.File(finished) as file:
         reach = file["summary/reach"]
         learners = list(reach.dims[0][0].asstr())
-        assert learners == ["error_relay", "backprop", "Rückwärts"]
+        assert learners == ["error relay", "backprop", "Rückwärts"]
         assert reach.dims[0][0].name == "/summary/learner"
         np.testing.assert_array_equal(reach, make_summary().variables["reach"])
         assert json.loads(file.attrs["config"])["hops"] == 12
@@ -369,7 +369,7 @@ def test_recipes_of_the_documentation_run(finished, monkeypatch, capsys):
         if "summary" in names:
             names["summary"].close()
     assert "last hop the change reaches" in capsys.readouterr().out
-    assert names["run"].learner == "error_relay"
+    assert names["run"].learner == "error relay"
 
 
 @pytest.mark.skipif(shutil.which("h5dump") is None, reason="h5dump is not installed")

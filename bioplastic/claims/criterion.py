@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from bioplastic.comparison import NOT_DECIDED, REFUTED, SUPPORTED, Estimate, estimate
 
@@ -107,20 +108,28 @@ class Condition:
 
     @cached_property  # a bootstrap, and asked for again and again
     def estimate(self) -> Estimate:
-        """Mean with its 95 % interval over seeds."""
+        """Mean with its 95 % bootstrap interval over seeds."""
         return estimate(np.asarray(self.values, float))
 
-    @property
-    def holds(self) -> bool:
-        """Whether the whole interval lies where it should."""
+    @cached_property
+    def by_t(self) -> Estimate:
+        """Mean with its 95 % interval by Student's t, the wider one where seeds are few."""
         value = self.estimate
+        present = np.asarray(self.values, float)[~np.isnan(self.values)]
+        if value.low == value.high or not value.n:  # all seeds agree
+            return value
+        half = float(stats.t.ppf(0.975, value.n - 1) * stats.sem(present))
+        return Estimate(value.mean, value.mean - half, value.mean + half, value.n)
+
+    def holds(self, value: Estimate | None = None) -> bool:
+        """Whether a whole interval, by default the bootstrap's, lies where it should."""
+        value = value or self.estimate
         within = _COMPARE[self.side]
         return bool(value.n and within(value.low, self.bound) and within(value.high, self.bound))
 
-    @property
-    def fails(self) -> bool:
-        """Whether the whole interval lies on the other side."""
-        value = self.estimate
+    def fails(self, value: Estimate | None = None) -> bool:
+        """Whether a whole interval, by default the bootstrap's, lies on the other side."""
+        value = value or self.estimate
         within = _COMPARE[self.side]
         return bool(value.n and not within(value.low, self.bound) and not within(value.high, self.bound))
 
@@ -160,50 +169,63 @@ class Row:
         return self.supports[0].estimate
 
     @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All of them."""
+        return (*self.supports, *self.refutes, *self.controls)
+
+    @property
     def n_seeds(self) -> int:
-        """Smallest number of seeds that a condition rests on."""
-        return min(c.estimate.n for c in (*self.supports, *self.refutes, *self.controls))
+        """Number of seeds in which all of it was measured."""
+        return int(np.isfinite([np.asarray(c.values, float) for c in self.conditions]).all(0).sum())
 
     @property
     def verdict(self) -> str:
         """The verdict by the criterion: supported, refuted or not decided."""
-        if self.n_seeds < MIN_SEEDS or not all(c.holds for c in self.controls):
+        return self._verdict(lambda condition: condition.estimate)
+
+    @property
+    def verdict_by_t(self) -> str:
+        """The same with intervals by Student's t: what a verdict is worth that rests on few seeds."""
+        return self._verdict(lambda condition: condition.by_t)
+
+    def _verdict(self, value: Callable[[Condition], Estimate]) -> str:
+        if self.n_seeds < MIN_SEEDS or not all(c.holds(value(c)) for c in self.controls):
             return NOT_DECIDED
-        if any(c.fails for c in self.supports) or any(c.holds for c in self.refutes):
+        if any(c.fails(value(c)) for c in self.supports) or any(c.holds(value(c)) for c in self.refutes):
             return REFUTED
-        return SUPPORTED if all(c.holds for c in self.supports) else NOT_DECIDED
+        return SUPPORTED if all(c.holds(value(c)) for c in self.supports) else NOT_DECIDED
 
     @property
     def note(self) -> str:
         """Why nothing is decided, or which condition refutes; empty if supported."""
         if self.n_seeds < MIN_SEEDS:
             return f"{self.n_seeds} seed{'s' * (self.n_seeds != 1)}, {MIN_SEEDS} are needed"
-        if broken := [c for c in self.controls if not c.holds]:
+        if broken := [c for c in self.controls if not c.holds()]:
             return f"a control does not hold: {broken[0]}"
-        against = [c for c in self.supports if c.fails] + [c for c in self.refutes if c.holds]
+        against = [c for c in self.supports if c.fails()] + [c for c in self.refutes if c.holds()]
         if against:
             return f"against it: {against[0]}"
-        undecided = [c for c in self.supports if not c.holds]
+        undecided = [c for c in self.supports if not c.holds()]
         return f"undecided: {undecided[0]}" if undecided else ""
 
 
-def overall(rows: Sequence[Row]) -> str:
+def overall(rows: Sequence[Row | None]) -> str:
     """Verdict on a claim from those of its rows.
 
     Parameters
     ----------
-    rows : sequence of Row
-        Of one claim; those that stand for themselves do not count.
+    rows : sequence of Row or None
+        Of one claim, None for a recording that is missing; rows that stand for themselves do not count.
 
     Returns
     -------
     str
         Supported or refuted if all rows are; mixed if some are supported and some refuted; not recorded if there is
-        none; else not decided.
+        none; else, and where a recording is missing that could say otherwise, not decided.
     """
-    verdicts = {row.verdict for row in rows if not row.own}
+    verdicts = {row.verdict for row in rows if row is not None and not row.own}
     if not verdicts:
         return NOT_RECORDED
-    if len(verdicts) == 1:
-        return verdicts.pop()
-    return MIXED if {SUPPORTED, REFUTED} <= verdicts else NOT_DECIDED
+    if {SUPPORTED, REFUTED} <= verdicts:
+        return MIXED
+    return verdicts.pop() if len(verdicts) == 1 and None not in rows else NOT_DECIDED

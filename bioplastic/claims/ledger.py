@@ -43,7 +43,9 @@ class Entry:
         """What a reader of the verdict should know; how to make a missing recording."""
         if self.row is None:
             return f"run: {self.command}"
-        return "; ".join(filter(None, ("a row of its own" if self.row.own else "", self.row.note)))
+        of_t = self.row.verdict_by_t
+        few = f"{of_t} by intervals of Student's t" if of_t != self.row.verdict else ""
+        return "; ".join(filter(None, ("a row of its own" if self.row.own else "", self.row.note, few)))
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Ledger:
 
     def verdict(self, claim: Claim) -> str:
         """Return the verdict on a claim."""
-        return overall([e.row for e in self.entries if e.claim == claim and e.row is not None])
+        return overall([e.row for e in self.entries if e.claim == claim])
 
 
 def read(folder: Path | str, evidence: Mapping[str, Evidence] = EVIDENCE) -> Ledger:
@@ -75,7 +77,7 @@ def read(folder: Path | str, evidence: Mapping[str, Evidence] = EVIDENCE) -> Led
     Parameters
     ----------
     folder : Path or str
-        Holds ``<script>.h5``, as the scripts leave them in ``data/runs``.
+        Holds ``<script>.h5``, as the scripts leave them in ``data/runs``; one that is not there holds none.
     evidence : mapping of str to Evidence, optional
         What is read.
 
@@ -87,24 +89,24 @@ def read(folder: Path | str, evidence: Mapping[str, Evidence] = EVIDENCE) -> Led
     Raises
     ------
     RecordingError
-        There is no such folder, or a file is not the recording that its name says, or not complete.
+        It is a file and no folder, or a recording is not what its name says, or not complete.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise RecordingError(f"{folder} is no folder: give the one with the recordings, such as data/runs.")
     entries = []
     for item in evidence.values():
         path = folder / f"{item.name}.h5"
-        command = item.command
+        command = item.command(folder)
         if path.exists():
-            entries += [Entry(CLAIMS[row.claim - 1], row, path, command) for row in _rows(path, item)]
+            entries += [Entry(CLAIMS[row.claim - 1], row, path, command) for row in _rows(path, item, command)]
         else:
             entries += [Entry(CLAIMS[number - 1], None, path, command) for number in item.claims]
     return Ledger(folder, tuple(sorted(entries, key=lambda entry: entry.claim.number)))
 
 
-def _rows(path: Path, item: Evidence) -> list[Row]:
-    again = f"remove it and run: {item.command}"
+def _rows(path: Path, item: Evidence, command: str) -> list[Row]:
+    again = f"remove it and run: {command}"
     try:
         with h5py.File(path) as file:
             if not file.attrs.get("complete"):
