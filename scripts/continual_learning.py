@@ -4,9 +4,10 @@ Question
     Ten digits, two at a time, and the same two output cells for every pair: learning the next pair spoils the last.
     Does a learner that updates little forget less, or does it merely learn less? Backprop; backprop that keeps only the
     largest entries of its gradient; backprop with most hidden cells off in each topic, and, since that also tells the
-    topic, told the topic alone; the error relay in spikes, and screened by threshold, leak and gain; both kinds of
-    learner with replay. Each at all learning rates, which gives the curve of what is kept against what is newly
-    learned: whoever lies on that of backprop at smaller rates protects nothing. Control: the same images, interleaved.
+    topic, told the topic alone; the error relay in spikes, and screened by threshold, leak and gain; the equilibrium
+    relay; backprop and the error relay with replay. Each at all learning rates, which gives the curve of what is kept
+    against what is newly learned: whoever lies on that of backprop at smaller rates protects nothing. Control: the same
+    images, interleaved.
 Source
     Accuracy matrix, average accuracy, backward and forward transfer: Lopez-Paz and Ranzato (2017), arXiv:1706.08840;
     forgetting: Chaudhry et al. (2018), doi:10.1007/978-3-030-01252-6_33; cells that are off by topic: Masse, Grant and
@@ -48,14 +49,12 @@ from bioplastic.events import Kind, Schedule, Timing, probes
 from bioplastic.recording import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
+from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import OUTCOME_RANGE, Task, digits
 
 SCHEMA = "bioplastic continual_learning"
-RESULT, TUNING = "result", "tuning"
 BLOCKS, INTERLEAVED = "blocks", "interleaved"
-FIRST_TUNING_SEED = 100
-"""Learning rates are chosen on networks of their own, not on those that give the results."""
 N_TASKS = context_chain.N_TOPICS
 CHANGED = 0.01
 """A weight counts as changed if it moved by more than this, in units of the root mean square of its projection."""
@@ -69,16 +68,15 @@ class Config:
     ----------
     seeds : tuple of int
         One network, one draw of the cells that are off, one order of events and one set of spike phases each.
-    n_tuning : int
-        Networks on which learning rates are chosen, by the average accuracy at the end of the blocks, on images that
-        are neither learned from nor held out.
     validation_fraction : float
-        Fraction of each digit's images, of those that are not held out, that these are.
+        Fraction of each digit's images, of those that are not held out, that nobody learns from: learning rates are
+        chosen on them.
     n_events : int
         Real events per task.
-    backprop_rates, spiking_rates : tuple of float
-        Learning rates per event: for the spiking rules this is eta times the spikes that a cell at the maximal rate
-        fires while an outcome is present, so that the same number means the same change by the same error.
+    backprop_rates, spiking_rates, equilibrium_rates : tuple of float
+        Learning rates per event, of backprop, the error relay and the equilibrium relay: for the relays this is eta
+        times the spikes that a cell at the maximal rate fires while an outcome is present, so that the same number
+        means the same change by the same error.
     kept : tuple of float
         Fractions of the gradient's entries that sparse backprop keeps.
     off : tuple of float
@@ -92,11 +90,11 @@ class Config:
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    n_tuning: int = 2
     validation_fraction: float = 0.2
     n_events: int = 200
     backprop_rates: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
-    spiking_rates: tuple[float, ...] = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+    spiking_rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
+    equilibrium_rates: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
     kept: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
     off: tuple[float, ...] = (0.8, 0.5)
     theta: float = 0.1
@@ -110,10 +108,10 @@ class Config:
 
 QUICK = Config(
     seeds=(0,),
-    n_tuning=1,
     n_events=40,
     backprop_rates=(0.04, 0.16),
     spiking_rates=(0.08, 0.32),
+    equilibrium_rates=(0.01, 0.04),
     kept=(0.03,),
     off=(0.8,),
 )
@@ -130,7 +128,7 @@ class Learner:
     ----------
     name : str
     spikes : bool
-        Whether it is the error relay, in spikes, or backprop in the rate twin.
+        Whether it is a relay, in spikes, or backprop in the rate twin.
     kept : float
         Fraction of the gradient's entries that change anything.
     off : float
@@ -140,6 +138,8 @@ class Learner:
     replays : bool
     screened : bool
         Of the error relay: whether with threshold, leak and gain of ``models/chain.py``.
+    agreeing : bool
+        Whether it is the equilibrium relay, whose dendrites learn to agree, instead of the error relay.
     """
 
     name: str
@@ -149,14 +149,19 @@ class Learner:
     told: bool = False
     replays: bool = False
     screened: bool = False
+    agreeing: bool = False
 
     def rates(self, config: Config) -> tuple[float, ...]:
         """Learning rates to choose from."""
+        if self.agreeing:
+            return config.equilibrium_rates
         return config.spiking_rates if self.spikes else config.backprop_rates
 
-    def rule(self, config: Config, rate: float) -> ErrorRelay:
+    def rule(self, config: Config, rate: float) -> ErrorRelay | EquilibriumRelay:
         """Return the spiking rule at a learning rate per event."""
         eta = rate / float(CellParameters().rmax * timing().outcome)
+        if self.agreeing:
+            return chain.equilibrium(eta, eta, context_chain.N_HOPS)
         if self.screened:
             return chain.screened(eta, context_chain.N_HOPS)
         return ErrorRelay(theta=config.theta, eta=eta)
@@ -164,6 +169,8 @@ class Learner:
 
 DENSE = Learner("backprop", spikes=False)
 RELAY = Learner("error relay", spikes=True)
+REPLAYS = "backprop, replay", "error relay, replay"
+"""The two learners with replay, which are compared with each other too."""
 
 
 def learners(config: Config) -> tuple[Learner, ...]:
@@ -173,21 +180,22 @@ def learners(config: Config) -> tuple[Learner, ...]:
         *(Learner(f"backprop, {100 * kept:g} % kept", spikes=False, kept=kept) for kept in config.kept),
         *(Learner(f"backprop, {100 * off:g} % off", spikes=False, off=off) for off in config.off),
         Learner("backprop, topic told", spikes=False, told=True),
-        Learner("backprop, replay", spikes=False, replays=True),
+        Learner(REPLAYS[0], spikes=False, replays=True),
         RELAY,
         Learner("error relay, screened", spikes=True, screened=True),
+        Learner("equilibrium relay", spikes=True, agreeing=True),
         Learner(f"error relay, {100 * config.off[0]:g} % off", spikes=True, off=config.off[0]),
-        Learner("error relay, replay", spikes=True, replays=True),
+        Learner(REPLAYS[1], spikes=True, replays=True),
     )
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Lives of one learner at one rate, one for each seed; `in_spikes`: their accuracy is measured in spikes too."""
+    """Lives of one learner at one rate, one for each of some seeds; `in_spikes`: accuracy is measured in spikes too."""
 
     learner: Learner
     rate: float
-    role: str = RESULT
+    seeds: tuple[int, ...]
     order: str = BLOCKS
     in_spikes: bool = False
 
@@ -195,12 +203,7 @@ class Condition:
     def name(self) -> str:
         """Name of the run in the recording."""
         learner = self.learner.name.replace(",", "").replace(" %", "").replace(" ", "_")
-        return f"{self.role}-{learner}-{self.order}-rate{self.rate:g}"
-
-    def seeds(self, config: Config) -> tuple[int, ...]:
-        """Seeds of the lives."""
-        tuning = tuple(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning))
-        return tuning if self.role == TUNING else config.seeds
+        return f"{learner}-{self.order}{'-in_spikes' * self.in_spikes}-rate{self.rate:g}"
 
 
 # ------------------------------------------------------------------------------------------ what is lived
@@ -247,22 +250,20 @@ class Bench:
         self.config = config
         self.task, self.topic = paired_digits(), topics()
         self.circuit: Circuit = context_chain.circuit()
-        held_out = np.flatnonzero(self.task.held_out)
-        learnable = np.flatnonzero(~self.task.held_out)
-        chosen = validation(self.topic, self.task, config.validation_fraction)
-        self.learnable = {RESULT: learnable, TUNING: np.setdiff1d(learnable, chosen)}
-        self.tested = {RESULT: held_out, TUNING: chosen}
-        self.model: spiking.Model | None = None
+        self.tested = np.flatnonzero(self.task.held_out)
+        self.validating = validation(self.topic, self.task, config.validation_fraction)
+        self.learnable = np.setdiff1d(np.flatnonzero(~self.task.held_out), self.validating)
+        self.models: dict[type, spiking.Model] = {}
         self.stopped = threading.Event()
 
     def prepare(self, progress: Callable[[float], None]) -> None:
-        """Compile the model, or take it from the cache."""
+        """Compile a model for each kind of rule, or take them from the cache."""
         n_steps = 2 * N_TASKS * self.config.n_events * float(timing().event / timing().resolution)
-        spec = spiking.ModelSpec.roomy(
-            self.circuit, RELAY.rule(self.config, 0.0), self.task, n_steps, n_snapshots=N_TASKS
-        )
-        self.model = spiking.model(spec, self.task)
-        progress(1.0)
+        rules = {type(rule): rule for rule in (x.rule(self.config, 0.0) for x in learners(self.config) if x.spikes)}
+        for k, (kind, rule) in enumerate(rules.items()):
+            spec = spiking.ModelSpec.roomy(self.circuit, rule, self.task, n_steps, n_snapshots=N_TASKS)
+            self.models[kind] = spiking.model(spec, self.task)
+            progress((k + 1) / len(rules))
 
     def go_on(self) -> None:
         """Raise `KeyboardInterrupt` in whatever thread when the experiment has been stopped."""
@@ -283,8 +284,7 @@ class Bench:
 
     def schedule(self, condition: Condition, seed: int) -> Schedule:
         """Return the events of a life: the same real ones for every learner, in blocks or not."""
-        config, rng = self.config, np.random.default_rng([seed, 1])
-        learnable = self.learnable[condition.role]
+        config, rng, learnable = self.config, np.random.default_rng([seed, 1]), self.learnable
         stimuli = np.concatenate(
             [rng.permutation(learnable[self.topic[learnable] == t])[: config.n_events] for t in range(N_TASKS)]
         )
@@ -305,17 +305,16 @@ class Bench:
         buffer = ReplayBuffer(capacity=n, rate=1 / timing().event)
         return buffer.fill(resting, timing(), rng=np.random.default_rng([seed, 3]))
 
-    def accuracy(self, weights: Sequence[Weights], role: str) -> np.ndarray:
-        """Accuracy of networks in rates, by task, shape (n_networks, n_tasks)."""
+    def accuracy(self, weights: Sequence[Weights], shown: np.ndarray) -> np.ndarray:
+        """Accuracy of networks in rates on some images, by task, shape (n_networks, n_tasks)."""
         from bioplastic import twin
 
-        shown = self.tested[role]
         predicted = twin.predict(self.circuit, twin.Networks.stack(weights), self.task.stimuli[shown])
         return np.stack([by_task(one, self.task.label[shown], self.topic[shown]) for one in predicted])
 
     def accuracy_spikes(self, weights: Sequence[Weights], learner: Learner, seed: int) -> np.ndarray:
         """Accuracy of networks in spikes on the held-out images, by task, shape (n_networks, n_tasks)."""
-        shown, phases = self.tested[RESULT], timing()
+        shown, phases = self.tested, timing()
         looking = Timing(lead=phases.lead, outcome=self.config.look_ms * ms, gap=phases.gap)
         rule = learner.rule(self.config, 0.0)
         found = []
@@ -327,23 +326,25 @@ class Bench:
     def lived(self, life: spiking.Life) -> spiking.Lived:
         """Live a life in spikes."""
         self.go_on()
-        assert self.model is not None
-        return self.model.live(life)
+        return self.models[type(life.rule)].live(life)
 
     def after_blocks(self, condition: Condition, seed: int) -> list[Weights]:
         """Live one life in spikes, and return its weights before it and after each block."""
         rule = condition.learner.rule(self.config, condition.rate)
         start, schedule = self.start(condition.learner, seed), self.schedule(condition, seed)
-        life = spiking.Life(schedule, timing(), rule, start, snapshots=block_ends(len(schedule)), seed=seed)
+        # Before it learns anything, an apical dendrite predicts what the basal one does, as well as outputs can tell.
+        feedback = None
+        if isinstance(rule, EquilibriumRelay):
+            feedback = agreeing_feedback(self.circuit, start, self.task.stimuli[self.learnable])
+        life = spiking.Life(schedule, timing(), rule, start, feedback, block_ends(len(schedule)), seed=seed)
         return [start, *self.lived(life).looks(self.circuit, life)]
 
     def live_in_spikes(self, condition: Condition) -> dict[str, np.ndarray]:
         """Live the lives of a condition in spikes, and return what is recorded of them."""
-        seeds = condition.seeds(self.config)
-        weights = [self.after_blocks(condition, seed) for seed in seeds]
+        weights = [self.after_blocks(condition, seed) for seed in condition.seeds]
         measured = self.measured(condition, weights)
         if condition.in_spikes:
-            both = zip(weights, seeds, strict=True)
+            both = zip(weights, condition.seeds, strict=True)
             measured["accuracy_spikes"] = np.stack([self.accuracy_spikes(w, condition.learner, s) for w, s in both])
         return measured
 
@@ -355,7 +356,7 @@ class Bench:
 
         self.go_on()
         learner = conditions[0].learner
-        each = [(c, seed) for c in conditions for seed in c.seeds(self.config)]
+        each = [(c, seed) for c in conditions for seed in c.seeds]
         starts = [self.start(learner, seed) for _, seed in each]
         schedules = [self.schedule(c, seed) for c, seed in each]
         rules = [Backprop(c.rate, kept=learner.kept) for c, _ in each]
@@ -369,15 +370,17 @@ class Bench:
         lives = [twin.TwinLife(schedule, rule, start, ends) for schedule, rule, start in columns]
         lived = twin.live(self.circuit, self.task, lives, progress=going_on)
         weights = iter([[start, *one.snapshots] for start, one in zip(starts, lived, strict=True)])
-        return [self.measured(c, [next(weights) for _ in c.seeds(self.config)]) for c in conditions]
+        return [self.measured(c, [next(weights) for _ in c.seeds]) for c in conditions]
 
     def measured(self, condition: Condition, weights: Sequence[Sequence[Weights]]) -> dict[str, np.ndarray]:
         """Return what is recorded of the lives of a condition, given the weights after each block by seed."""
-        accuracy = np.stack([self.accuracy(w, condition.role) for w in weights])
+        accuracy = np.stack([self.accuracy(w, self.tested) for w in weights])
+        validated = np.stack([self.accuracy(w[-1:], self.validating)[0] for w in weights])
         moved = np.array([[moves(self.circuit, a, b) for a, b in pairwise(w)] for w in weights])
         return {
-            "seed": np.array(condition.seeds(self.config)),
+            "seed": np.array(condition.seeds),
             "hop": np.arange(self.circuit.n_hops),
+            "validated": validated.mean(1),
             "accuracy": accuracy,
             "accuracy_spikes": np.full_like(accuracy, np.nan),
             "changed": moved[:, :, 0].mean(1),
@@ -466,45 +469,71 @@ def at_match(x: np.ndarray, y: np.ndarray, wanted: float) -> float:
     return float(np.interp(wanted, x[growing], y[growing]))
 
 
-def of_dense(dense: np.ndarray, name: str, wanted: float) -> float:
-    """Measure `name` of backprop at the rate at which it learns new tasks as well as wanted.
+def on_curve(lives: np.ndarray, name: str, wanted: float) -> float:
+    """Measure `name` of a learner at the rate at which it learns new tasks as well as wanted.
 
     Parameters
     ----------
-    dense : array, shape (n_rates, 1 + n_tasks, n_tasks)
-        Accuracy of backprop at rising rates, of one seed. Rate 0 is where it starts.
+    lives : array, shape (n_rates, 1 + n_tasks, n_tasks)
+        Its accuracy at rising rates, of one seed. Rate 0 is where it starts.
     name : str
         Of `MEASURES`.
     wanted : float
         Accuracy on tasks right after their blocks.
     """
-    still = np.broadcast_to(dense[0, 0], dense[0].shape)
-    curve = np.concatenate([still[None], dense])
+    still = np.broadcast_to(lives[0, 0], lives[0].shape)
+    curve = np.concatenate([still[None], lives])
     return at_match(learned(curve), MEASURES[name](curve), wanted)
+
+
+def on_curves(by_rate: np.ndarray, name: str, wanted: np.ndarray) -> np.ndarray:
+    """`on_curve` seed by seed: `by_rate` (n_rates, n_seeds, ...), NaN where no rate was tried; `wanted` (n_seeds,)."""
+    tried = np.isfinite(by_rate[:, 0, 0, 0])
+    return np.array([on_curve(by_rate[tried, k], name, w) for k, w in enumerate(wanted)])
 
 
 # ------------------------------------------------------------------------------------------ which lives
 
 
-def tuning_conditions(config: Config, learner: Learner) -> list[Condition]:
-    """Return the lives that choose a learner's rate."""
-    return [Condition(learner, rate, TUNING) for rate in learner.rates(config)]
+def swept(config: Config, learner: Learner) -> list[Condition]:
+    """Return the lives in blocks, at every rate."""
+    return [Condition(learner, rate, config.seeds) for rate in learner.rates(config)]
+
+
+def best_rates(scores: np.ndarray) -> np.ndarray:
+    """Choose a rate for each seed by how good it was for all others, so that no network chooses its own.
+
+    Parameters
+    ----------
+    scores : array, shape (n_rates, n_seeds)
+        Average accuracy on the validation images after all blocks, at rising rates.
+
+    Returns
+    -------
+    array of int, shape (n_seeds,)
+        Index of the rate with the highest mean over the other seeds, the smallest of several equally good ones. A seed
+        that is alone chooses its own.
+    """
+    n = scores.shape[1]
+    others = scores.sum(1, keepdims=True) - scores if n > 1 else scores
+    return np.argmax(np.round(others / max(n - 1, 1), 12), axis=0)
 
 
 def scores(config: Config, learner: Learner, runs: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
-    """Average accuracy on the validation images after all blocks, at each learning rate, mean over tuning seeds."""
-    return np.array([average_accuracy(runs[c.name]["accuracy"]).mean() for c in tuning_conditions(config, learner)])
+    """Average accuracy on the validation images after all blocks, shape (n_rates, n_seeds)."""
+    return np.array([runs[c.name]["validated"] for c in swept(config, learner)])
 
 
-def chosen_rate(config: Config, learner: Learner, runs: Mapping[str, Mapping[str, Any]]) -> float:
-    """Return the learner's best rate, the smallest of several equally good ones."""
-    return learner.rates(config)[int(np.argmax(scores(config, learner, runs)))]
-
-
-def result_conditions(config: Config, learner: Learner, best: float) -> list[Condition]:
-    """Return the lives that give the results: in blocks at every rate, and interleaved at the best."""
-    swept = [Condition(learner, rate, in_spikes=learner.spikes and rate == best) for rate in learner.rates(config)]
-    return [*swept, Condition(learner, best, order=INTERLEAVED)]
+def at_best(config: Config, learner: Learner, best: np.ndarray) -> list[Condition]:
+    """Return the lives of each seed at its rate (`best`, an index): interleaved, and in blocks to look in spikes."""
+    found = []
+    for k in np.unique(best).tolist():
+        seeds = tuple(seed for seed, own in zip(config.seeds, best, strict=True) if own == k)
+        rate = learner.rates(config)[k]
+        found.append(Condition(learner, rate, seeds, order=INTERLEAVED))
+        if learner.spikes:
+            found.append(Condition(learner, rate, seeds, in_spikes=True))
+    return found
 
 
 # ------------------------------------------------------------------------------------------ the recording
@@ -530,9 +559,10 @@ ROWS = {
     "task": Variable(("task",), "1", "task, in the order of the blocks", "int64"),
     "hop": recording.COORDINATES["hop"],
     "rate": Variable(("learner", "rate_index"), "1", "learning rate per event that was tried"),
-    "score": Variable(("learner", "rate_index"), "1", "average accuracy on the validation images, tuning seeds"),
-    "learning_rate": Variable(("learner",), "1", "learning rate per event, the best on tuning seeds"),
-    "at_edge": Variable(("learner",), "1", "whether that is the first or last one tried", "int8", ("no", "yes")),
+    "n_weights": Variable(("hop",), "1", "weights that learn", "int64"),
+    "score": Variable(_RATES, "1", "average accuracy on the validation images after all blocks, in rates"),
+    "learning_rate": Variable(_IN_BLOCKS, "1", "learning rate per event, the best by the score of all other seeds"),
+    "at_edge": Variable(_IN_BLOCKS, "1", "whether that is the first or last one tried", "int8", ("no", "yes")),
     "accuracy": Variable((*_LIFE, "block", "task"), "1", "accuracy on held-out images, in rates, at the best rate"),
     "accuracy_spikes": Variable((*_IN_BLOCKS, "block", "task"), "1", "the same in blocks, in spikes; NaN for backprop"),
     "accuracy_by_rate": Variable((*_RATES, "block", "task"), "1", "accuracy on held-out images, in rates, in blocks"),
@@ -554,7 +584,8 @@ ROWS = {
 RUN_ROWS = {
     "seed": ROWS["seed"],
     "hop": ROWS["hop"],
-    "accuracy": Variable(("seed", "block", "task"), "1", "accuracy on the images of its role, in rates"),
+    "validated": Variable(("seed",), "1", ROWS["score"].long_name),
+    "accuracy": Variable(("seed", "block", "task"), "1", "accuracy on held-out images, in rates"),
     "accuracy_spikes": Variable(("seed", "block", "task"), "1", "the same in spikes, where it was measured"),
     "changed": Variable(("seed", "hop"), "1", ROWS["changed"].long_name),
     "untouched": Variable(("seed", "hop"), "1", ROWS["untouched"].long_name),
@@ -572,7 +603,6 @@ def keep(store: script.Store, condition: Condition, run: Mapping[str, np.ndarray
     """Keep finished lives."""
     what = {
         "learner": condition.learner.name,
-        "role": condition.role,
         "order": condition.order,
         "learning_rate": condition.rate,
     }
@@ -595,6 +625,9 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
     width = max(len(x.rates(config)) for x in everyone)
     n_hops, n_seeds, matrix = context_chain.N_HOPS, len(config.seeds), (N_TASKS + 1, N_TASKS)
     lives = len(everyone), len(orders), n_seeds
+    circuit, plastic = context_chain.circuit(), dict.fromkeys(range(n_hops), 0)
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        plastic[int(hop)] += projection.plastic * int(np.prod(circuit.shape(projection)))
     values: dict[str, Any] = {
         "learner": [x.name for x in everyone],
         "order": list(orders),
@@ -603,10 +636,11 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
         "block": np.arange(N_TASKS + 1),
         "task": np.arange(N_TASKS),
         "hop": np.arange(n_hops),
+        "n_weights": np.array([plastic[hop] for hop in range(n_hops)]),
         "rate": np.full((len(everyone), width), np.nan),
-        "score": np.full((len(everyone), width), np.nan),
-        "learning_rate": np.full(len(everyone), np.nan),
-        "at_edge": np.zeros(len(everyone), np.int8),
+        "score": np.full((len(everyone), width, n_seeds), np.nan),
+        "learning_rate": np.full((len(everyone), n_seeds), np.nan),
+        "at_edge": np.zeros((len(everyone), n_seeds), np.int8),
         "accuracy": np.full((*lives, *matrix), np.nan),
         "accuracy_spikes": np.full((len(everyone), n_seeds, *matrix), np.nan),
         "accuracy_by_rate": np.full((len(everyone), width, n_seeds, *matrix), np.nan),
@@ -614,29 +648,34 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
         "untouched": np.full((*lives, n_hops), np.nan),
     }
     for i, learner in enumerate(everyone):
-        tried = learner.rates(config)
-        best = chosen_rate(config, learner, runs)
+        tried = np.array(learner.rates(config))
+        score = scores(config, learner, runs)
+        best = best_rates(score)
         values["rate"][i, : len(tried)] = tried
-        values["score"][i, : len(tried)] = scores(config, learner, runs)
-        values["learning_rate"][i] = best
-        values["at_edge"][i] = best in (tried[0], tried[-1])
-        *swept, interleaved = result_conditions(config, learner, best)
-        for k, condition in enumerate(swept):
-            values["accuracy_by_rate"][i, k] = runs[condition.name]["accuracy"]
-        in_blocks = swept[tried.index(best)]
-        values["accuracy_spikes"][i] = runs[in_blocks.name]["accuracy_spikes"]
-        for j, condition in enumerate((in_blocks, interleaved)):
-            for name in ("accuracy", "changed", "untouched"):
-                values[name][i, j] = runs[condition.name][name]
+        values["score"][i, : len(tried)] = score
+        values["learning_rate"][i] = tried[best]
+        values["at_edge"][i] = (best == 0) | (best == len(tried) - 1)
+        blocks = [runs[c.name] for c in swept(config, learner)]
+        for k, run in enumerate(blocks):
+            values["accuracy_by_rate"][i, k] = run["accuracy"]
+        for name in ("accuracy", "changed", "untouched"):
+            for k, at in enumerate(best):
+                values[name][i, 0, k] = blocks[at][name][k]
+        for condition in at_best(config, learner, best):
+            theirs = [config.seeds.index(seed) for seed in condition.seeds]
+            if condition.in_spikes:
+                values["accuracy_spikes"][i, theirs] = runs[condition.name]["accuracy_spikes"]
+            else:
+                for name in ("accuracy", "changed", "untouched"):
+                    values[name][i, 1, theirs] = runs[condition.name][name]
     for name, measure in MEASURES.items():
         for suffix in ("", "_spikes", "_by_rate"):
             values[name + suffix] = measure(values[f"accuracy{suffix}"])
-    dense = values["accuracy_by_rate"][0, : len(DENSE.rates(config))]
     for name in ("kept", "forgetting"):
         for suffix in ("", "_spikes"):
             wanted = values["learned_spikes"] if suffix else values["learned"][:, 0]
             values[f"{name}_of_dense{suffix}"] = np.array(
-                [[of_dense(dense[:, k], name, row[k]) for k in range(n_seeds)] for row in wanted]
+                [on_curves(values["accuracy_by_rate"][0], name, row) for row in wanted]
             )
     return values
 
@@ -682,11 +721,9 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
         def all_in_twin() -> None:
             for learner in learners(config):
                 if not learner.spikes:
-                    in_twin(tuning_conditions(config, learner), f"{learner.name}: learning rates")
-                    best = chosen_rate(config, learner, store.runs)
-                    *swept, interleaved = result_conditions(config, learner, best)
-                    in_twin(swept, learner.name)
-                    in_twin([interleaved], f"{learner.name}, interleaved")
+                    in_twin(swept(config, learner), learner.name)
+                    best = best_rates(scores(config, learner, store.runs))
+                    in_twin(at_best(config, learner, best), f"{learner.name}, interleaved")
 
         def in_spikes(conditions: Sequence[Condition], label: str) -> None:
             def work(condition: Condition) -> None:
@@ -695,10 +732,11 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             script.live_missing(store, conditions, work, executor=executor, bar=bar, label=label, stop=stop)
 
         def all_in_spikes() -> None:
-            spikes = [x for x in learners(config) if x.spikes]
-            in_spikes([c for x in spikes for c in tuning_conditions(config, x)], "spikes: learning rates")
-            for x in spikes:
-                in_spikes(result_conditions(config, x, chosen_rate(config, x, store.runs)), x.name)
+            for learner in learners(config):
+                if learner.spikes:
+                    in_spikes(swept(config, learner), learner.name)
+                    best = best_rates(scores(config, learner, store.runs))
+                    in_spikes(at_best(config, learner, best), f"{learner.name}, interleaved and in spikes")
 
         bench.prepare(shown("compiling"))
         try:
@@ -725,50 +763,127 @@ def percent(values: np.ndarray) -> str:
     return f"{found.mean:.1f}" if found.n == 1 else f"{found.mean:.1f} [{found.low:.1f}, {found.high:.1f}]"
 
 
+def rates_of(summary: Mapping[str, Any], i: int) -> str:
+    """The rates that were chosen for a learner, with the number of seeds of each if there are several."""
+    rates, first, seeds = np.unique(summary["learning_rate"][i], return_index=True, return_counts=True)
+    edges = np.where(summary["at_edge"][i][first], "*", "")
+    counts = [f" ({n})" if len(rates) > 1 else "" for n in seeds]
+    return ", ".join(f"{r:g}{edge}{count}" for r, edge, count in zip(rates, edges, counts, strict=True))
+
+
+def of_all_weights(summary: Mapping[str, Any], name: str) -> np.ndarray:
+    """Fraction `changed` or `untouched` of the weights of all hops together, in blocks, shape (n_learners, n_seeds)."""
+    return np.asarray((summary[name][:, 0] * summary["n_weights"]).sum(-1) / summary["n_weights"].sum())
+
+
+def differences(summary: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What a look in spikes and the order of the events change, by learner and seed."""
+    return {
+        "forgetting, less in rates": summary["forgetting_spikes"] - summary["forgetting"][:, 0],
+        "less in blocks": summary["average_accuracy"][:, 1] - summary["average_accuracy"][:, 0],
+    }
+
+
 def tables(summary: Mapping[str, Any]) -> list[Table]:
     """Return the tables of measures, of what the claim asks, and of the choice of learning rates."""
     n = len(summary["seed"])
     over = f"%: mean over {n} seed{'s' * (n > 1)} [95 % interval]"
-    measures = Table(title=f"Five tasks in blocks, each learner at its best rate, in rates, {over}")
+    found = differences(summary)
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title)
+        made.add_column("learner")
+        for column in columns:
+            made.add_column(column.replace("_", " "), justify="right")
+        return made
+
     columns = ("learned", "kept", "backward_transfer", "forgetting")
-    measures.add_column("learner")
-    for column in ("rate", *columns):
-        measures.add_column(column.replace("_", " "), justify="right")
-    in_spikes = Table(title=f"The same in spikes, {over}")
-    in_spikes.add_column("learner")
-    for column in columns:
-        in_spikes.add_column(column.replace("_", " "), justify="right")
-    others = Table(title=f"More measures, {over}")
-    others.add_column("learner")
-    for column in ("average accuracy", "in spikes", "interleaved", "forward transfer"):
-        others.add_column(column, justify="right")
-    moved = Table(title="Weights that a block moves by more than 1 % of their size (not by a bit), %, by hop, mean")
-    moved.add_column("learner")
-    for hop in summary["hop"]:
-        moved.add_column(f"hop {hop}", justify="right")
+    measures = table(f"Five tasks in blocks, each learner at its best rate, in rates, {over}", "rate", *columns)
+    measures.caption = "rate: (seeds) for which it was the best by all others; * the first or last that was tried"
+    in_spikes = table(f"The same in spikes, {over}", *columns, "forgetting, less in rates")
+    order = table(
+        f"Average accuracy, and the same images interleaved, at the rate that is best in blocks, {over}",
+        *("blocks", "blocks, in spikes", "interleaved", "less in blocks", "forgetting, interleaved"),
+    )
+    moved = table(
+        f"Transfer, and weights that a block moves by more than 1 % of their size (not by a bit), {over}",
+        *("backward transfer", "forward transfer", "all weights", *(f"hop {hop}" for hop in summary["hop"])),
+    )
+    everywhere = {name: of_all_weights(summary, name) for name in ("changed", "untouched")}
     for i, name in enumerate(summary["learner"]):
-        edge = "*" if summary["at_edge"][i] else ""
-        cells = [percent(summary[column][i, 0]) for column in columns]
-        measures.add_row(name, f"{summary['learning_rate'][i]:g}{edge}", *cells)
+        measures.add_row(name, rates_of(summary, i), *(percent(summary[column][i, 0]) for column in columns))
         if np.isfinite(summary["learned_spikes"][i]).any():
-            in_spikes.add_row(name, *(percent(summary[f"{column}_spikes"][i]) for column in columns))
-        others.add_row(
+            shown = [percent(summary[f"{column}_spikes"][i]) for column in columns]
+            in_spikes.add_row(name, *shown, percent(found["forgetting, less in rates"][i]))
+        order.add_row(
             name,
             percent(summary["average_accuracy"][i, 0]),
             percent(summary["average_accuracy_spikes"][i]),
             percent(summary["average_accuracy"][i, 1]),
-            percent(summary["forward_transfer"][i, 0]),
+            percent(found["less in blocks"][i]),
+            percent(summary["forgetting"][i, 1]),
         )
         parts = zip(summary["changed"][i, 0].mean(0), summary["untouched"][i, 0].mean(0), strict=True)
-        moved.add_row(name, *(f"{100 * a:.0f} ({100 * b:.0f})" for a, b in parts))
-    measures.caption = "* the first or last rate that was tried"
-    rates = Table(title="Choice of the learning rate per event: average accuracy on validation images, %, tuning seeds")
-    rates.add_column("learner")
-    rates.add_column("rate: accuracy")
-    for name, tried, score in zip(summary["learner"], summary["rate"], summary["score"], strict=True):
-        pairs = zip(tried, score, strict=True)
-        rates.add_row(name, ", ".join(f"{r:g}: {100 * s:.1f}" for r, s in pairs if np.isfinite(s)))
-    return [measures, in_spikes, compared(summary), others, moved, rates]
+        moved.add_row(
+            name,
+            percent(summary["backward_transfer"][i, 0]),
+            percent(summary["forward_transfer"][i, 0]),
+            f"{percent(everywhere['changed'][i])} ({100 * everywhere['untouched'][i].mean():.0f})",
+            *(f"{100 * a:.0f} ({100 * b:.0f})" for a, b in parts),
+        )
+    rates = table(
+        "At every learning rate, in rates, %, mean over seeds; validated: average accuracy by which it is chosen"
+    )
+    for column in ("rate", "validated", "learned", "kept", "forgetting"):
+        rates.add_column(column, justify="right")
+    for i, name in enumerate(summary["learner"]):
+        for k in np.flatnonzero(np.isfinite(summary["rate"][i])):
+            values = (
+                summary[column][i, k]
+                for column in ("score", *(f"{m}_by_rate" for m in ("learned", "kept", "forgetting")))
+            )
+            rates.add_row("" if k else name, f"{summary['rate'][i, k]:g}", *(f"{100 * v.mean():.1f}" for v in values))
+    return [measures, in_spikes, compared(summary), replays_compared(summary), order, moved, rates]
+
+
+AGAINST = ("learned", "kept", "forgetting", "average_accuracy")
+
+
+def replay_effects(summary: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """The relay with replay less backprop with replay, by seed: each at its best rate, and where both learn as much.
+
+    Where a learner never learns as much as the other at its best rate, it is taken where it learns most, and what is
+    left of the difference in `learned` tells so.
+    """
+    names = list(summary["learner"])
+    backprop, relay = (names.index(name) for name in REPLAYS)
+    own = {
+        name: (summary[name][backprop, 0], summary[name][relay, 0], summary[f"{name}_spikes"][relay])
+        for name in AGAINST
+    }
+
+    def matched(i: int, wanted: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: on_curves(summary["accuracy_by_rate"][i], name, wanted) for name in AGAINST}
+
+    as_relay, as_spikes = (matched(backprop, own["learned"][k]) for k in (1, 2))
+    as_backprop = matched(relay, own["learned"][0])
+    return {
+        "best rates": {name: own[name][1] - own[name][0] for name in AGAINST},
+        "where backprop learns as the relay": {name: own[name][1] - as_relay[name] for name in AGAINST},
+        "the same, relay in spikes": {name: own[name][2] - as_spikes[name] for name in AGAINST},
+        "where the relay learns as backprop": {name: as_backprop[name] - own[name][0] for name in AGAINST},
+    }
+
+
+def replays_compared(summary: Mapping[str, Any]) -> Table:
+    """Return the table of the two learners with replay against each other."""
+    table = Table(title=f"{REPLAYS[1]}, less {REPLAYS[0]}, points")
+    table.add_column("compared at")
+    for name in AGAINST:
+        table.add_column(name.replace("_", " "), justify="right")
+    for where, found in replay_effects(summary).items():
+        table.add_row(where, *(percent(values) for values in found.values()))
+    return table
 
 
 def effects(summary: Mapping[str, Any], suffix: str = "") -> dict[str, np.ndarray]:
@@ -824,17 +939,20 @@ def statements(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _looks(names: Sequence[str]) -> dict[str, plots.Style]:
-    """How each learner is drawn: all of one kind in its colours, told apart by marker and line."""
-    warm = ("#a3260f", "#c9501c", "#e07b2a", "#e8a23c", "#e0b000", "#7a3b8c", "#b07cc0", "#000000", "#5f5f5f")
-    cold = ("#14148c", "#2b7fce", "#3f9c9c", "#2e7d4f")
+    """How each learner is drawn: relays cold, others warm; no marker and line of one kind comes with the other's."""
+    colors = {
+        False: ("#a3260f", "#c9501c", "#e07b2a", "#e8a23c", "#e0b000", "#7a3b8c", "#b07cc0", "#000000", "#5f5f5f"),
+        True: ("#14148c", "#2b7fce", "#3f9c9c", "#2e7d4f", "#7fb069"),
+    }
+    markers, first_line = {False: "oDsv^X<P>", True: "sXd*p"}, {False: 0, True: 1}
     lines: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 0.9)), (0, (5, 1.2, 1, 1.2)), (0, (3, 1, 1, 1, 1, 1)))
     found, count = {}, {False: 0, True: 0}
     for name in names:
-        spikes = name.startswith(RELAY.name)
-        k = count[spikes]
-        count[spikes] += 1
-        colors = cold if spikes else warm
-        found[name] = plots.Style(colors[k % len(colors)], "oDsv^X<P>"[k % 9], lines[k % len(lines)])
+        relay = "relay" in name
+        k = count[relay]
+        count[relay] += 1
+        color, marker = colors[relay][k % len(colors[relay])], markers[relay][k % len(markers[relay])]
+        found[name] = plots.Style(color, marker, lines[(k + first_line[relay]) % len(lines)])
     return found
 
 
@@ -844,7 +962,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
     looks = _looks(names)
     n = len(summary["seed"])
     wanted = [i for i, name in enumerate(names) if "% kept" not in name or name == names[1]]
-    wanted = [i for i in wanted if "50 %" not in names[i]][:9]
+    wanted = [i for i in wanted if "50 %" not in names[i]][:10]
     with plots.page(200) as drawn:
         rows: Any = drawn.subfigures(3, 1, height_ratios=[0.7, 1.35, 1.0])
         top, middle, bottom = rows
@@ -853,7 +971,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             shade = axes.imshow(
                 100 * summary["accuracy"][i, 0].mean(0), cmap="Greys_r", vmin=30, vmax=100, aspect="equal"
             )
-            axes.set_title(names[i].replace(", ", ",\n"), fontsize=6.5)
+            axes.set_title(names[i].replace("m relay", "m\nrelay").replace(", ", ",\n"), fontsize=6)
             axes.set_xticks(range(N_TASKS), [str(t + 1) for t in range(N_TASKS)])
             axes.set_yticks(range(N_TASKS + 1), ["before", *(str(t + 1) for t in range(N_TASKS))])
             axes.set_xlabel("task")
@@ -864,11 +982,11 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         curves = middle.subplots(1, 2, sharey=True, sharex=True)
         for axes, spikes, letter in zip(curves, (False, True), "bc", strict=True):
             for i, name in enumerate(names):
-                if name == DENSE.name or name.startswith(RELAY.name) == spikes:
+                if name == DENSE.name or ("relay" in name) == spikes:
                     _curve(axes, summary, i, looks[name])
             axes.set_xlabel("learned: accuracy on a task after its block (%)")
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, fontsize=6)
-            plots.heading(axes, "error relay" if spikes else "backprop")
+            plots.heading(axes, "relays" if spikes else "backprop")
             plots.letter(axes, letter)
         curves[0].set_ylabel("kept: accuracy on earlier tasks\nat the end (%)")
         left, right = bottom.subplots(1, 2, sharey=True)
@@ -881,9 +999,9 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         plots.note(
             drawn,
             "Held-out images, weights in the rate network. a: at the best rate, mean over seeds. b, c: each point a "
-            "learning rate, from small to large ones; large marker: the best one, on tuning seeds; "
-            "backprop (red) in both. d, e: best rate; filled: tasks in blocks, open: the same images interleaved, "
-            "crosses: blocks, in spikes. "
+            "learning rate, from small to large ones; large marker: each seed at the rate that is best for the others; "
+            "backprop (circles, solid) in both. d, e: best rate; filled: tasks in blocks, open: the same images "
+            "interleaved, crosses: blocks, in spikes. "
             + (
                 "One seed, and therefore no interval."
                 if n == 1
@@ -894,17 +1012,16 @@ def figure(summary: Mapping[str, Any]) -> Figure:
 
 
 def _curve(axes: Axes, summary: Mapping[str, Any], i: int, look: plots.Style) -> None:
-    """Draw what a learner keeps against what it learns, over its learning rates."""
+    """Draw what a learner keeps against what it learns: over its learning rates, and at the best ones."""
     there = np.isfinite(summary["rate"][i])
-    x, y = (100 * summary[f"{name}_by_rate"][i, there] for name in ("learned", "kept"))
-    across = [np.abs(np.array(reach.interval(values, axis=1)) - values.mean(1)) for values in (x, y)]
-    best = int(np.argmin(np.abs(summary["rate"][i, there] - summary["learning_rate"][i])))
+    x, y = (100 * summary[f"{name}_by_rate"][i, there].mean(1) for name in ("learned", "kept"))
     look_of = {"label": summary["learner"][i], "color": look.color, "marker": look.marker, "linestyle": look.line}
-    axes.plot(x.mean(1), y.mean(1), markersize=2.5, linewidth=0.9, **look_of)
-    spread_x, spread_y = (each[:, best, None] for each in across)
-    at_x, at_y = float(x.mean(1)[best]), float(y.mean(1)[best])
+    axes.plot(x, y, markersize=2.5, linewidth=0.9, **look_of)
+    best = [100 * summary[name][i, 0] for name in ("learned", "kept")]
+    across, up = (np.abs(np.array(reach.interval(values)) - values.mean())[:, None] for values in best)
+    at_x, at_y = (float(values.mean()) for values in best)
     axes.errorbar(
-        at_x, at_y, spread_y, spread_x, fmt=look.marker, color=look.color, ms=6.5, mec="black", elinewidth=0.8, zorder=3
+        at_x, at_y, up, across, fmt=look.marker, color=look.color, ms=6.5, mec="black", elinewidth=0.8, zorder=3
     )
 
 
@@ -926,6 +1043,8 @@ def _bars(axes: Axes, summary: Mapping[str, Any], name: str, looks: Mapping[str,
                     elinewidth=0.7,
                 )
     axes.axvline(0 if name == "forgetting" else 50, color="0.7", linewidth=0.6)
+    if name != "forgetting":
+        axes.annotate("chance", (50, 1), (0, 1), xycoords=("data", "axes fraction"), textcoords="offset points")
     axes.set_xlabel(label)
 
 
