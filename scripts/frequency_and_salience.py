@@ -10,8 +10,8 @@ Source
 Command
     python scripts/frequency_and_salience.py [--quick | --full] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 8 minutes (estimated), --quick half a minute, --full half an hour, models compiled. It may be
-    interrupted and goes on. Runs with frozen weights and salience 1 are taken from reach_vs_frequency.h5 where that
+    On two cores, models compiled: default 9 minutes, --full 35 minutes (both estimated), --quick half a minute. It may
+    be interrupted and goes on. Runs with frozen weights and salience 1 are taken from reach_vs_frequency.h5 where that
     lies beside the recording.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import h5py
@@ -48,12 +49,13 @@ from bioplastic.rules.broadcast import random_broadcast
 from bioplastic.rules.equilibrium_relay import agreeing_feedback
 from bioplastic.rules.fixed_feedback import random_feedback
 from bioplastic.rules.form import Rule
+from bioplastic.rules.latent_equilibrium import LatentEquilibrium
+from bioplastic.rules.predictive_coding import PredictiveCoding
 from bioplastic.tasks import Task, digits
 
 SCHEMA = "bioplastic frequency_and_salience"
 FROZEN, LEARNING = "frozen", "learning"
 MAIN = "reach_vs_frequency"
-BACKPROP = "backprop"
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,20 @@ class Config:
     n_events : int
         Length of a life in which weights learn, in events.
     eta : float
-        Learning rate of all spiking rules; the twin's is this times the spikes that an outcome lasts for.
+        Learning rate of all spiking rules; the twin's is this times the spikes that an outcome lasts for, so that hop 0
+        learns the same from the same error.
     eta_factors : tuple of float
         Factors on the learning rate of the error relay, to see whether the map depends on it.
     every_rule : bool
-        Whether there are maps of more rules than the error relay and backprop.
+        Whether there are maps of more spiking rules than the error relay.
+    steps : int
+        Inference steps of predictive coding in the twin, beside its equilibrium,
+    inference_step : float
+        and their size.
+    latent_step : float
+        Time step of Latent Equilibrium, in units of tau_m,
+    latent_beta : float
+        and the strength with which its outcome nudges.
     """
 
     n_hops: int = chain.N_HOPS
@@ -98,6 +109,10 @@ class Config:
     eta: float = 0.003
     eta_factors: tuple[float, ...] = ()
     every_rule: bool = True
+    steps: int = 3
+    inference_step: float = 0.2
+    latent_step: float = 0.5
+    latent_beta: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("event_fractions", "event_fractions_learning", "saliences"):
@@ -128,7 +143,7 @@ class Learner:
     Attributes
     ----------
     name : str
-    rule : Rule or Backprop
+    rule : Rule or rule of the twin
         With its learning rate.
     timing : Timing
     feedback : callable, optional
@@ -139,6 +154,11 @@ class Learner:
     rule: Any
     timing: Timing
     feedback: Callable[[Circuit, Weights, Task, int], Feedback] | None = None
+
+    @property
+    def spikes(self) -> bool:
+        """Whether it lives in spikes, not in the twin."""
+        return hasattr(self.rule, "code")
 
 
 def learners(config: Config, arm: str) -> list[Learner]:
@@ -163,8 +183,8 @@ def learners(config: Config, arm: str) -> list[Learner]:
         background = task.indices(rare=False, held_out=False)
         return agreeing_feedback(circuit, weights, task.stimuli[background])
 
-    spikes_per_outcome = float(chain.OUTCOME * CellParameters().rmax)
     others = [
+        Learner("fixed random feedback", relay(eta), brief, randomly),
         Learner(f"error relay, radius {chain.RADIUS}", chain.radius(eta, n_hops), brief),
         Learner("learned feedback", chain.learned(eta, n_hops), brief, randomly),
         Learner("equilibrium relay", chain.equilibrium(eta, eta, n_hops), brief, agreeing),
@@ -175,8 +195,23 @@ def learners(config: Config, arm: str) -> list[Learner]:
         *(Learner(f"error relay, rate x {f:g}", relay(f * eta), brief) for f in config.eta_factors),
         both[1],
         *(others if config.every_rule else []),
-        Learner(BACKPROP, Backprop(eta * spikes_per_outcome), brief),
+        *(Learner(name, rule, brief) for name, rule in twin_rules(config).items()),
     ]
+
+
+def twin_rules(config: Config) -> dict[str, Any]:
+    """Return the rules of the twin by name, at rates at which hop 0 learns what it learns in spikes."""
+    eta = config.eta * float(chain.OUTCOME * CellParameters().rmax)
+    # An error travels one hop per time step; the outcome has to stay until it can have passed every hop.
+    duration = config.latent_step * max(12, config.n_hops)
+    beta = config.latent_beta
+    stepwise = partial(PredictiveCoding, eta, step_size=config.inference_step)
+    return {
+        "backprop": Backprop(eta),
+        f"predictive coding, {config.steps} steps": stepwise(steps=config.steps),
+        "predictive coding, equilibrium": stepwise(steps=None),
+        "latent equilibrium": LatentEquilibrium(eta / (beta * duration), config.latent_step, duration, beta),
+    }
 
 
 @dataclass(frozen=True)
@@ -233,7 +268,7 @@ class Bench:
         config = self.config
         found = twin.pretrained(self.circuit, self.task, config.seeds, cache=spiking.cache_folder() / "weights")
         self.weights = dict(zip(config.seeds, found, strict=True))
-        everyone = [x for arm in (FROZEN, LEARNING) for x in learners(config, arm) if x.name != BACKPROP]
+        everyone = [x for arm in (FROZEN, LEARNING) for x in learners(config, arm) if x.spikes]
         rules: dict[type, Rule] = {type(x.rule): x.rule for x in everyone}
         longest = max(
             self.schedule(Condition(arm, everyone[0], f, 1, 0)).salience.size
@@ -281,19 +316,13 @@ class Bench:
         return self.row(spikes[0] - spikes[1], spikes[2] - spikes[1])
 
     def in_twin(self, given: Sequence[Condition]) -> list[dict[str, np.ndarray]]:
-        """Live conditions of one event fraction in the rate twin, all in one tensor program.
-
-        In the twin an outcome has no duration; a salience of n is lived as n presentations in a row.
-        """
+        """Live conditions of one rule, event fraction and salience in the rate twin, all in one tensor program."""
         from bioplastic import twin
 
         lives = []
         for c in given:
-            plain = self.schedule(replace(c, salience=1.0))
-            times = np.where(plain.rare, round(c.salience), 1)
-            life = twin.TwinLife(
-                plain.select(np.repeat(np.arange(len(plain)), times)), c.learner.rule, self.weights[c.seed]
-            )
+            schedule = presented(self.schedule(replace(c, salience=1.0)), c.salience)
+            life = twin.TwinLife(schedule, c.learner.rule, self.weights[c.seed])
             lives += [life, replace(life, schedule=life.schedule.sham())]
         lived = [one.weights.forward for one in twin.live(self.circuit, self.task, lives)]
         # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
@@ -311,6 +340,12 @@ class Bench:
     def row(self, caused: np.ndarray, floor: np.ndarray) -> dict[str, np.ndarray]:
         """Return the values of `RUN_ROWS`."""
         return {"hop": np.arange(self.config.n_hops), "caused": caused, "floor": floor}
+
+
+def presented(schedule: Schedule, salience: float) -> Schedule:
+    """Return a life for the twin, where an outcome has no duration: a rare event comes so many times in a row."""
+    times = np.where(schedule.rare, round(salience), 1)
+    return schedule.select(np.repeat(np.arange(len(schedule)), times))
 
 
 def taken(path: Path, config: Config, condition: Condition) -> dict[str, np.ndarray] | None:
@@ -464,12 +499,12 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
         with ThreadPoolExecutor(jobs) as executor:
             for arm in (FROZEN, LEARNING):
-                mine = [c for c in conditions(config, arm) if c.learner.name != BACKPROP]
+                mine = [c for c in conditions(config, arm) if c.learner.spikes]
                 script.live_missing(store, mine, work, executor=executor, bar=bar, label=f"weights {arm}")
-        in_rates = [c for c in conditions(config, LEARNING) if c.learner.name == BACKPROP and c.salience % 1 == 0]
-        row = bar.add_task("backprop", total=len(in_rates))
-        for f, x in product(config.event_fractions_learning, config.saliences):
-            mine = [c for c in in_rates if (c.event_fraction, c.salience) == (f, x)]
+        in_rates = [c for c in conditions(config, LEARNING) if not c.learner.spikes and c.salience % 1 == 0]
+        row = bar.add_task("in the twin", total=len(in_rates))
+        for name, f, x in product(twin_rules(config), config.event_fractions_learning, config.saliences):
+            mine = [c for c in in_rates if (c.learner.name, c.event_fraction, c.salience) == (name, f, x)]
             missing = [c for c in mine if c.name not in store.runs]
             for condition, found in zip(missing, bench.in_twin(missing) if missing else [], strict=True):
                 store.add(condition.name, found, {"source": "lived"})
@@ -521,6 +556,19 @@ def tables(done: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
         yield table
 
 
+def maps(done: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
+    """Yield the maps themselves, arm by arm: mean reach by event fraction and salience."""
+    for arm, values in done.items():
+        saliences = ", ".join(f"{x:g}" for x in values["salience"])
+        headings = [f"{f:g}" for f in values["event_fraction"]]
+        title = f"weights {arm}: mean reach (hops) by event fraction, at salience {saliences}"
+        table = Table("learner", *headings, title=title, title_justify="left")
+        for name, reached in zip(values["learner"], values["reach"].mean(-1), strict=True):
+            row = (", ".join(f"{r:.1f}" if np.isfinite(r) else "–" for r in at_fraction) for at_fraction in reached)
+            table.add_row(name, *row)
+        yield table
+
+
 def verdicts(done: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield what was found, in sentences."""
     frozen = done[FROZEN]
@@ -562,11 +610,12 @@ def map_panel(axes: Axes, values: Mapping[str, Any], i: int, n_hops: int) -> Any
             axes.text(j, k, "–", ha="center", va="center", fontsize=6.5, color="0.4")
     held = values["dimensionless_frequency"].T
     low, high = np.quantile(held, [0.1, 0.9])
-    axes.contour(held, levels=np.geomspace(low, high, 4), colors="#a3260f", linewidths=0.8, linestyles="--")
+    lines = axes.contour(held, levels=np.geomspace(low, high, 4), colors="#a3260f", linewidths=0.8, linestyles="--")
+    lines.set(path_effects=[withStroke(linewidth=2.2, foreground="w")])  # or they would be lost on black
     axes.set_xticks(range(len(f)), [f"{v:g}" for v in f])
     axes.set_yticks(range(len(x)), [f"{v:g}" for v in x])
-    axes.set_xlabel("event fraction")
-    axes.set_ylabel("salience")
+    axes.set_xlabel("event fraction (1)")
+    axes.set_ylabel("salience (1)")
     return image
 
 
@@ -578,7 +627,7 @@ def figure_of(done: Mapping[str, Mapping[str, Any]], config: Config) -> Figure:
         grid = figure.subplots(n_rows, 3, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
-        for axes, (arm, i), name in zip(grid.flat, panels, "abcdefghijklmnop", strict=False):
+        for axes, (arm, i), name in zip(grid.flat, panels, ascii_lowercase, strict=False):
             values = done[arm]
             learner = values["learner"][i]
             image = map_panel(axes, values, i, config.n_hops)
@@ -589,10 +638,12 @@ def figure_of(done: Mapping[str, Mapping[str, Any]], config: Config) -> Figure:
         plots.note(
             figure,
             f"Mean reach over {len(config.seeds)} seeds (intervals in the tables). Salience: the outcome of the rare "
-            "event stays that many times longer; in backprop it is presented that many times. Frozen: last hop with "
+            "event stays that many times longer; in the twin (backprop, predictive coding, latent equilibrium) it is "
+            "presented that many times. Frozen: last hop with "
             "more error spikes than between sham runs. Learning: last hop whose weights changed by more, after "
             f"{config.n_events} events, learning rate {config.eta:g}. Dashed: equal dimensionless frequency, the "
-            "mismatch that adds up in a leaky integrator; a rule that follows the theory has equal reach along them.",
+            "mismatch that adds up in a leaky integrator; a rule that follows the theory has equal reach along them. "
+            "The theory is about rules with that leak: all but the unscreened relay and those of the twin.",
         )
         return figure
 
@@ -601,7 +652,7 @@ def show(path: Path, config: Config) -> None:
     """Print the tables and draw the figure."""
     done, console = read(path), script.console()
     console.print(f"{len(config.seeds)} seeds; mean [95 % interval over seeds]", soft_wrap=True)
-    for table in tables(done):
+    for table in (*maps(done), *tables(done)):
         console.print(table)
     for line in verdicts(done):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

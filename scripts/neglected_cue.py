@@ -12,10 +12,10 @@ Source
     counts for and against: docs/claims.md, claim 5; censored survival curves: Kaplan and Meier (1958),
     doi:10.1080/01621459.1958.10501452, as scipy.stats.ecdf has them.
 Command
-    python scripts/neglected_cue.py [--quick] [--seeds N] [--out FILE] [--jobs N]
+    python scripts/neglected_cue.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 8 minutes by processor time (11 beside other work), --quick half a minute; the first time
-    compiling comes on top. It may be interrupted and goes on.
+    On two cores: default 10 minutes (estimated), --quick half a minute; the first time compiling comes on top. It may
+    be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -23,11 +23,13 @@ Output
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby, product
+from functools import partial
+from itertools import product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import h5py
@@ -42,6 +44,7 @@ from scipy import stats
 from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Weights
+from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
 from bioplastic.recording import Variable
 from bioplastic.replay_buffer import ReplayBuffer
@@ -57,6 +60,10 @@ FIRST_TUNING_SEED = 100
 N_DIGITS = 9
 """Digits 0 to 8; the first `N_GOOD` are good, the others bad."""
 N_GOOD = 5
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be lived; the message names the setting, its value and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,16 @@ class Config:
     rates : tuple of float
         Learning rates to choose from, per event: for spiking rules eta times the spikes that a cell at the maximal rate
         fires while an outcome is present, so that the same number means the same change by the same error.
+    near_tie : float
+        The smallest rate is chosen whose mean score is within this of the best one.
     nearby : tuple of float
-        Factors on the chosen rate with which one condition is lived again,
-    nearby_entry : int
-        at this hop and the rarest event fraction.
+        Factors on the chosen rate with which lives are lived again without replay,
+    nearby_entries : tuple of int
+        at these hops,
+    nearby_fractions : tuple of float
+        with these event fractions,
+    n_nearby : int
+        by the first so many of the networks.
     theta_fine : float
         Error threshold of the unscreened relay, in spikes: with the one of models/chain.py an error that is less than a
         spike per event is told in a later event, in which the cue is off.
@@ -121,27 +134,52 @@ class Config:
     replays: int = 25
     capacity: int = 200
     alpha: float = 0.6
-    sham_fractions: tuple[float, ...] = (0.01,)
+    sham_fractions: tuple[float, ...] = (0.01, 0.3)
     n_tuning: int = 2
     tuning_entry: int = 1
     tuning_fraction: float = 0.05
     rates: tuple[float, ...] = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+    near_tie: float = 0.02
     nearby: tuple[float, ...] = (1 / 3, 3.0)
-    nearby_entry: int = 4
+    nearby_entries: tuple[int, ...] = (2, 4, 7)
+    nearby_fractions: tuple[float, ...] = (0.01, 0.3)
+    n_nearby: int = 3
     theta_fine: float = 0.1
     n_held_out: int = 10
     n_probes: int = 2
 
     def __post_init__(self) -> None:
         if self.n_events % self.day:
-            raise ValueError(f"n_events = {self.n_events} is no multiple of day = {self.day}; give whole days.")
+            raise SettingsError(f"n_events = {self.n_events} is no multiple of day = {self.day}; give whole days.")
         if self.n_fixed < 1:
-            raise ValueError(
+            raise SettingsError(
                 f"event_fractions: {min(self.event_fractions):g} of n_events = {self.n_events} is less than one event; "
                 "make n_events larger."
             )
         if self.n_fixed not in self.looks:
-            raise ValueError(f"looks lack {self.n_fixed}, the occurrences of the rarest event in a life; add it.")
+            raise SettingsError(f"looks lack {self.n_fixed}, the occurrences of the rarest event in a life; add it.")
+        for h in self.entries:
+            if not 1 <= h < self.n_hops:
+                raise SettingsError(
+                    f"entries: {h} is no hop with hidden cells where n_hops = {self.n_hops}; give hops from 1 to "
+                    f"{self.n_hops - 1}, or more hops ({max(self.entries) + 1} for these entries)."
+                )
+        known = {
+            "tuning_entry": (self.tuning_entry,) * bool(self.n_tuning),
+            "nearby_entries": self.nearby_entries * bool(self.nearby),
+        }
+        for name, given in known.items():
+            if unknown := [h for h in given if h not in self.entries]:
+                allowed = ", ".join(map(str, self.entries))
+                raise SettingsError(f"{name}: no cue enters at hop {unknown[0]}; give some of entries = {allowed}.")
+        known_fractions = {
+            "sham_fractions": self.sham_fractions,
+            "nearby_fractions": self.nearby_fractions * bool(self.nearby),
+        }
+        for name, fractions in known_fractions.items():
+            if strange := [f for f in fractions if f not in self.event_fractions]:
+                allowed = ", ".join(f"{f:g}" for f in self.event_fractions)
+                raise SettingsError(f"{name}: {strange[0]:g} is not lived; give some of event_fractions = {allowed}.")
 
     @property
     def n_fixed(self) -> int:
@@ -158,7 +196,7 @@ QUICK = Config(
     looks=(1, 2, 4, 8, 12),
     day=20,
     replays=10,
-    sham_fractions=(0.1,),
+    sham_fractions=(0.1, 0.3),
     n_tuning=0,
     nearby=(),
     n_held_out=2,
@@ -354,10 +392,31 @@ def kept_valence(plain: np.ndarray) -> np.ndarray:
     return valence(plain).mean(-1) / (OUTCOME_RANGE[1] - OUTCOME_RANGE[0])
 
 
+def signalled(error_spikes: np.ndarray, schedule: Schedule, theta: float) -> np.ndarray:
+    """Mismatch that error spikes signal per E, minus that per event of A with a good digit, shape (n_hops,).
+
+    Parameters
+    ----------
+    error_spikes : array, shape (n_events, n_hops)
+    schedule : Schedule
+        Replays and rests are left out.
+    theta : float
+        Mismatch that one error spike stands for.
+
+    Returns
+    -------
+    array, shape (n_hops,)
+    """
+    background = (schedule.kind == Kind.BACKGROUND) & (schedule.outcome < N_GOOD)
+    return theta * (error_spikes[schedule.rare].mean(0) - error_spikes[background].mean(0))
+
+
 def correction(
     discriminations: np.ndarray, elapsed: np.ndarray, end: float, *, level: float = 0.5
 ) -> tuple[float, bool]:
-    """When E was first told from A by half or more.
+    """When E was first seen to be told from A by half or more.
+
+    Looks come after some occurrences and at the life's end only: it happened between the look before and this one.
 
     Parameters
     ----------
@@ -574,9 +633,7 @@ class Bench:
         events = np.unique(event)  # the last occurrence may be the last event
         life = spiking.Life(shown, learner.timing, rule, start, feedback, events.tolist(), seed=condition.seed)
         lived = self.models[type(rule)].live(life)
-        background = (schedule.kind == Kind.BACKGROUND) & (schedule.outcome < N_GOOD)
-        spikes = lived.error_spikes(circuit)[: len(schedule)]
-        by_hop = rule.theta * (spikes[schedule.rare].mean(0) - spikes[background].mean(0))
+        by_hop = signalled(lived.error_spikes(circuit)[: len(schedule)], schedule, rule.theta)
         looks = lived.looks(circuit, life)
         looked = [looks[k] for k in np.searchsorted(events, event)]
         probed = lived.prediction[len(schedule) :]
@@ -624,9 +681,21 @@ def scores(config: Config, learner: Learner, runs: Mapping[str, Mapping[str, Any
 
 
 def chosen_rate(config: Config, learner: Learner, runs: Mapping[str, Mapping[str, Any]]) -> float:
-    """Return the learner's best rate; the middle one where there was nothing to choose."""
+    """Return the learner's rate: `preferred`, or the middle one where there was nothing to choose."""
     score = scores(config, learner, runs)
-    return config.rates[len(config.rates) // 2 if np.isnan(score).all() else int(np.nanargmax(score))]
+    return config.rates[len(config.rates) // 2] if np.isnan(score).all() else preferred(config, score)
+
+
+def preferred(config: Config, score: np.ndarray) -> float:
+    """Return the smallest rate that scores about as well as the best one, to within `near_tie`.
+
+    Parameters
+    ----------
+    config : Config
+    score : array, shape (n_rates,)
+        Mean over tuning networks.
+    """
+    return min(rate for rate, one in zip(config.rates, score, strict=True) if one >= score.max() - config.near_tie)
 
 
 def conditions(config: Config, learner: Learner, rate: float) -> list[Condition]:
@@ -635,10 +704,11 @@ def conditions(config: Config, learner: Learner, rate: float) -> list[Condition]
         Condition(learner, h, f, s, rate, replay)
         for replay, h, f, s in product((OFF, REPLAY), config.entries, config.event_fractions, config.seeds)
     ]
-    rarest = min(config.event_fractions)
     nearby = [
-        Condition(learner, config.nearby_entry, rarest, s, factor * rate, role=NEARBY)
-        for factor, s in product(config.nearby, config.seeds)
+        Condition(learner, h, f, s, factor * rate, role=NEARBY)
+        for h, f, factor, s in product(
+            config.nearby_entries, config.nearby_fractions, config.nearby, config.seeds[: config.n_nearby]
+        )
     ]
     if not learner.spikes:  # nothing in the twin is random: its floor is zero, and it has no error spikes
         return results + nearby
@@ -659,11 +729,12 @@ def conditions(config: Config, learner: Learner, rate: float) -> list[Condition]
 
 _LIFE = ("learner", "replay", "entry", "event_fraction", "seed")
 _SHAM = ("learner", "entry", "sham_fraction", "seed")
-_NEARBY = ("learner", "factor", "seed")
+_NEARBY = ("learner", "nearby_entry", "nearby_fraction", "factor", "nearby_seed")
 MEASURES = {
     "discrimination": "difference between A and E that is predicted (1: all), held-out images, in rates",
-    "kept_valence": "valence predicted of A, as a fraction of its own (1: right, -1: that of E), in rates",
-    "accuracy": "accuracy on the digits of A, held-out images, in rates",
+    "kept_valence": "valence predicted of good digits without the cue, as a fraction of their own (1: right, -1: that "
+    "of E), held-out images, in rates",
+    "accuracy": "accuracy on the good digits (0 to 4) without the cue, held-out images, in rates",
     "cue_norm": "Euclidean norm of the cue weights, which start at 0",
 }
 RUN_ROWS = {
@@ -687,6 +758,9 @@ ROWS = {
     "hop": RUN_ROWS["hop"],
     "look": Variable(("look",), "1", "occurrences of E after which the weights are looked at", "int64"),
     "factor": Variable(("factor",), "1", "factor on the chosen learning rate"),
+    "nearby_entry": Variable(("nearby_entry",), "1", "hops upstream at which the cue enters, other rates", "int64"),
+    "nearby_fraction": Variable(("nearby_fraction",), "1", "fraction of all real events that are E, other rates"),
+    "nearby_seed": Variable(("nearby_seed",), "1", "seed of network, life and spike phases, other rates", "int64"),
     "occurrences": Variable(("event_fraction",), "1", "occurrences of E in a life", "int64"),
     **{name: Variable(_LIFE, "1", f"{text}; end of the life") for name, text in MEASURES.items()},
     **{
@@ -695,7 +769,9 @@ ROWS = {
     },
     **{f"{name}_look": Variable((*_LIFE, "look"), "1", f"{text}; at each look") for name, text in MEASURES.items()},
     "discrimination_spikes": Variable(_LIFE, "1", RUN_ROWS["discrimination_spikes"].long_name),
-    "correction_time": Variable(_LIFE, "1", "real events until discrimination is first 0.5 (if never: in the life)"),
+    "correction_time": Variable(
+        _LIFE, "1", "real events until a look first finds discrimination at 0.5 (if never: in the life)"
+    ),
     "correction_occurrence": Variable(_LIFE, "1", "occurrences of E until then (if never: in the life)"),
     "corrected": Variable(_LIFE, "1", "whether it ever was; if not, both times are censored", "bool", ("no", "yes")),
     "discrimination_sham": Variable(_SHAM, "1", f"{MEASURES['discrimination']}; sham lives, end"),
@@ -704,8 +780,8 @@ ROWS = {
     "signalled_frozen": Variable(
         ("learner", "event_fraction", "seed", "hop"), "1", "mismatch signalled per E minus per A, weights frozen"
     ),
-    "discrimination_nearby": Variable(_NEARBY, "1", "discrimination at the end at other rates, rarest E"),
-    "cue_norm_nearby": Variable(_NEARBY, "1", "norm of the cue weights at the end at other rates, rarest E"),
+    "discrimination_nearby": Variable(_NEARBY, "1", "discrimination at the end at other rates, no replay"),
+    "cue_norm_nearby": Variable(_NEARBY, "1", "norm of the cue weights at the end at other rates, no replay"),
     "learning_rate": Variable(("learner",), "1", "learning rate per event"),
 }
 """Variables of ``/summary``; NaN where nothing was measured."""
@@ -751,6 +827,9 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
         "hop": np.arange(config.n_hops),
         "look": np.array(config.looks),
         "factor": np.array(config.nearby),
+        "nearby_entry": np.array(config.nearby_entries if config.nearby else (), int),
+        "nearby_fraction": np.array(config.nearby_fractions if config.nearby else ()),
+        "nearby_seed": np.array(config.seeds[: config.n_nearby] if config.nearby else (), int),
     }
     values: dict[str, Any] = {
         name: np.full([len(axes[dim]) for dim in row.dims], False if row.dtype == "bool" else np.nan)
@@ -787,8 +866,9 @@ def summarise(config: Config, runs: Mapping[str, Mapping[str, Any]]) -> dict[str
                 values["signalled_frozen"][i, config.event_fractions.index(c.event_fraction), seed] = run["signalled"]
             else:
                 factor = int(np.argmin(np.abs(np.array(config.nearby) - c.rate / rate)))
-                values["discrimination_nearby"][i, factor, seed] = run["discrimination"][-1]
-                values["cue_norm_nearby"][i, factor, seed] = run["cue_norm"][-1]
+                where = config.nearby_entries.index(c.entry), config.nearby_fractions.index(c.event_fraction)
+                for name in ("discrimination", "cue_norm"):
+                    values[f"{name}_nearby"][i, *where, factor, seed] = run[name][-1]
     return axes | values | {"occurrences": np.array(n_occurrences)}
 
 
@@ -846,13 +926,11 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             script.live_missing(store, longest_first, work, executor=executor, bar=bar, label=label)
 
         def in_twin(wanted: Sequence[Condition], label: str) -> None:
-            missing = sorted((c for c in wanted if c.name not in store.runs), key=lambda c: c.replay)
-            row = bar.add_task(label, total=len(wanted), completed=len(wanted) - len(missing))
-            for _, group in groupby(missing, key=lambda c: c.replay):
-                batch = list(group)
-                for condition, values in zip(batch, bench.live_in_twin(batch, lambda _: None), strict=True):
-                    keep(store, condition, values)
-                    bar.advance(row)
+            for replay in (OFF, REPLAY):  # lives with replay are longer
+                batch = [c for c in wanted if c.replay == replay]
+                script.live_missing_at_once(
+                    store, batch, bench.live_in_twin, partial(keep, store), bar=bar, label=f"{label}, replay {replay}"
+                )
 
         for learner in learners(config):
             live = in_spikes if learner.spikes else in_twin
@@ -864,19 +942,6 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
 
 # ------------------------------------------------------------------------------------------ table and figure
-
-
-def estimate(values: np.ndarray, digits: int = 2) -> str:
-    """Mean over seeds with its bootstrap interval, as text; a dash where nothing was measured."""
-    if not np.isfinite(values).all():
-        return "-"
-    low, high = reach.interval(values)
-    return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def far(summary: Mapping[str, Any]) -> np.ndarray:
-    """Which entries are half the chain or more upstream, array of bool."""
-    return np.asarray(summary["entry"]) >= len(summary["hop"]) / 2
 
 
 def statements(summary: Mapping[str, Any]) -> list[str]:
@@ -930,67 +995,67 @@ def by_fraction(axes: Axes, summary: Mapping[str, Any], values: np.ndarray, labe
     axes.set_ylabel(label)
 
 
+def survival_panel(axes: Axes, summary: Mapping[str, Any], h: int, k: int, n_events: int) -> None:
+    """Draw the lives that are not yet corrected, cue at one hop and E at one frequency."""
+    for i, name in enumerate(summary["learner"]):
+        look = plots.styles((name,))[0]
+        for r, (width, fade) in enumerate(((1.1, 1.0), (2.6, 0.45))):
+            time, alive = survival(summary["correction_time"][i, r, h, k], summary["corrected"][i, r, h, k])
+            axes.step(
+                np.append(time, n_events),
+                np.append(alive, alive[-1]),
+                where="post",
+                color=look.color,
+                linestyle=look.line,
+                linewidth=width,
+                alpha=fade,
+            )
+    axes.set_ylim(-0.05, 1.08)
+    axes.set_xlim(0, n_events * 1.02)
+    axes.set_xlabel("real events (1)")
+    axes.set_ylabel("not corrected (1)")
+    plots.heading(axes, f"E {summary['event_fraction'][k]:g}, cue at hop {summary['entry'][h]}")
+
+
+def norm_panel(axes: Axes, summary: Mapping[str, Any], h: int) -> None:
+    """Draw the norm of the cue weights after as many occurrences, with its sham floor."""
+    n_fixed = int(min(summary["occurrences"]))
+    by_fraction(axes, summary, summary["cue_norm_fixed"][:, 0, h], f"norm, {n_fixed} times E (1)")
+    for name, floors in zip(summary["learner"], summary["cue_norm_sham_fixed"][:, h], strict=True):
+        if np.isfinite(floors).all():
+            color = plots.styles((name,))[0].color
+            axes.plot(summary["sham_fraction"], floors.mean(-1), color=color, marker="x", linestyle="")
+    axes.set_ylim(bottom=0)
+    plots.heading(axes, f"cue weights, hop {summary['entry'][h]}")
+
+
 def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
     """Draw discrimination, correction as survival curves, and the two opposite effects of frequency."""
     entries, fractions, n_seeds = summary["entry"], summary["event_fraction"], len(summary["seed"])
-    n_columns = max(3, len(entries), len(fractions))
-    with plots.page(205) as drawn:
-        grid = drawn.subplots(4, n_columns, squeeze=False)
+    n_columns, n_rows = max(3, len(entries)), 3 + len(fractions)
+    with plots.page(41 * n_rows) as drawn:
+        grid = drawn.subplots(n_rows, n_columns, squeeze=False)
         for row, replay in enumerate((OFF, REPLAY)):
             for axes, h, entry in zip(grid[row], range(len(entries)), entries, strict=False):
                 by_fraction(axes, summary, summary["discrimination"][:, row, h], "E told from A (1)")
                 axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
                 axes.set_ylim(-0.1, 1.1)
                 plots.heading(axes, f"cue at hop {entry}, {'with' if replay == REPLAY else 'no'} replay")
-        for axes, k, fraction in zip(grid[2], range(len(fractions)), fractions, strict=False):
-            for i, name in enumerate(summary["learner"]):
-                look = plots.styles((name,))[0]
-                for r, (width, fade) in enumerate(((1.1, 1.0), (2.6, 0.45))):
-                    lived = (i, r, far(summary), k)
-                    time, alive = survival(
-                        summary["correction_time"][lived].ravel(), summary["corrected"][lived].ravel()
-                    )
-                    axes.step(
-                        np.append(time, n_events),
-                        np.append(alive, alive[-1]),
-                        where="post",
-                        color=look.color,
-                        linestyle=look.line,
-                        linewidth=width,
-                        alpha=fade,
-                        label=name if r == 0 else None,
-                    )
-            axes.set_ylim(-0.03, 1.05)
-            axes.set_xlim(0, n_events * 1.02)
-            axes.set_xlabel("real events (1)")
-            axes.set_ylabel("not yet corrected (1)")
-            plots.heading(axes, f"E {fraction:g}, hop {' or '.join(map(str, entries[far(summary)]))}")
-        near, last = 0, grid[3]
-        n_fixed = int(min(summary["occurrences"]))
-        by_fraction(
-            last[0],
-            summary,
-            summary["cue_norm_fixed"][:, 0, near],
-            f"norm after {n_fixed} occurrences (1)",
-        )
-        rarest = int(np.argmin(fractions))
-        for name, floor in zip(summary["learner"], summary["cue_norm_sham_fixed"][:, near, 0], strict=True):
-            if np.isfinite(floor).all():
-                look = plots.styles((name,))[0]
-                last[0].plot(fractions[rarest], floor.mean(), color=look.color, marker="x", linestyle="")
-        last[0].set_ylim(bottom=0)
-        plots.heading(last[0], f"cue weights, hop {entries[near]}")
+        for k, h in product(range(len(fractions)), range(len(entries))):
+            survival_panel(grid[2 + k, h], summary, h, k, n_events)
+        near, last = 0, grid[-1]
+        norm_panel(last[0], summary, near)
         spikes = summary["signalled_frozen"][..., int(entries[near])]
         by_fraction(last[1], summary, spikes, "E minus A (spikes)")
         plots.heading(last[1], f"signalled, frozen, hop {entries[near]}")
-        by_fraction(last[2], summary, summary["kept_valence"][:, 0, -1], "valence of A that is kept (1)")
+        by_fraction(last[2], summary, summary["kept_valence"][:, 0, -1], "valence of A kept (1)")
         last[2].axhline(1, color="0.8", linewidth=0.6, zorder=0)
         plots.heading(last[2], f"learning, cue at hop {entries[-1]}")
         used = [a for a in grid.flat if a.has_data()]
         for axes in grid.flat:
             if axes not in used:
                 axes.remove()
-        for axes, letter in zip(used, "abcdefghijklmnop", strict=False):
+        for axes, letter in zip(used, ascii_lowercase, strict=False):
             plots.letter(axes, letter)
         drawn.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
         seeds = (
@@ -1000,11 +1065,96 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
         )
         plots.note(
             drawn,
-            f"{seeds} Lives of {n_events} real events. Third row: Kaplan-Meier, lives without a correction are "
-            "censored at their end; broad and pale: with replay. Last row: without replay; norm of the cue weights, "
-            "and mismatch signalled per event at the cue's hop with weights frozen. Crosses: sham lives.",
+            f"{seeds} Lives of {n_events} real events. Not corrected: Kaplan-Meier, lives without a correction are "
+            "censored at their end; broad and pale: with replay; weights are looked at after some occurrences and at "
+            "the end only, so that a step may come late. Last row: without replay; norm of the cue weights, and "
+            "mismatch signalled per event at the cue's hop with weights frozen. Crosses: sham lives.",
         )
     return drawn
+
+
+Cells = Callable[[int, int], Iterable[object]]
+
+
+def by_learner(summary: Mapping[str, Any], title: str, columns: Sequence[str], cells: Cells) -> Table:
+    """Return a table with a row for each learner and hop; `cells(i, h)` gives what its columns say."""
+    table = Table(title=title)
+    table.add_column("learner")
+    table.add_column("cue at hop", justify="right")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for (i, name), (h, entry) in product(enumerate(summary["learner"]), enumerate(summary["entry"])):
+        table.add_row(name if h == 0 else "", str(entry), *map(str, cells(i, h)))
+    return table
+
+
+def tables(summary: Mapping[str, Any], swept: Mapping[str, Any]) -> Iterator[Table]:
+    """Yield what was measured, as tables."""
+    n_seeds = f"{len(summary['seed'])} seed{'s' * (len(summary['seed']) > 1)}"
+    of_e = [f"E {fraction:g}" for fraction in summary["event_fraction"]]
+    of_sham = [f"sham, E {fraction:g}" for fraction in summary["sham_fraction"]]
+    n_fixed = min(summary["occurrences"])
+
+    def estimates(*parts: np.ndarray) -> Cells:
+        """Cells of measures by learner, entry, condition and seed."""
+        return lambda i, h: (estimate(values) for part in parts for values in part[i, h])
+
+    told, in_spikes = summary["discrimination"], summary["discrimination_spikes"]
+    for r, how in enumerate(("without replay", "with replay")):
+        title = f"E told from A at the end (0 none, 1 all), {how}; {n_seeds}, mean [95 % interval]"
+        cells = estimates(told[:, r], in_spikes[:, r, :, -1:])
+        yield by_learner(summary, title, [*of_e, "in spikes, commonest"], cells)
+    title = f"E told from A after {n_fixed} occurrences, no replay; {n_seeds}"
+    yield by_learner(summary, title, of_e, estimates(summary["discrimination_fixed"][:, 0]))
+    for end, when in (("_fixed", f"after {n_fixed} occurrences"), ("", "at the end")):
+        title = f"Norm of the cue weights {when}, no replay; {n_seeds}"
+        cells = estimates(summary[f"cue_norm{end}"][:, 0], summary[f"cue_norm_sham{end}"])
+        yield by_learner(summary, title, [*of_e, *of_sham], cells)
+
+    def corrections(r: int) -> Cells:
+        return lambda i, h: (corrected_by(summary, (i, r, h, k)) for k in range(len(of_e)))
+
+    for r, how in enumerate(("without replay", "with replay")):
+        title = f"Lives with a correction, {how}: median of real events, and occurrences, where most have; {n_seeds}"
+        yield by_learner(summary, title, of_e, corrections(r))
+    table = Table(title="Learning rate per event: discrimination on tuning networks")
+    for column in ("learner", "rate: discrimination", "chosen"):
+        table.add_column(column)
+    for i, name in enumerate(summary["learner"]):
+        tuned = np.isfinite(swept["score"][i]).all()
+        tried = [f"{rate:g}: {score:.3f}" for rate, score in zip(swept["rate"], swept["score"][i], strict=True)]
+        rate = summary["learning_rate"][i]
+        edge = " (edge)" if tuned and rate in swept["rate"][[0, -1]] else ""
+        table.add_row(name, ", ".join(tried) if tuned else "nothing tried", f"{rate:g}{edge}")
+    yield table
+    if len(summary["factor"]):
+        yield other_rates(summary)
+
+
+def corrected_by(summary: Mapping[str, Any], at: tuple[int, ...]) -> str:
+    """Say in how many lives of a condition E was corrected, and where it was in most, by when in half of them."""
+    done = summary["corrected"][at]
+    time, occurrence = (np.median(summary[f"correction_{unit}"][at]) for unit in ("time", "occurrence"))
+    return f"{done.sum()}/{len(done)}" + f": {time:.0f} ({occurrence:.0f})" * bool(2 * done.sum() > len(done))
+
+
+def other_rates(summary: Mapping[str, Any]) -> Table:
+    """Return what comes out at other learning rates."""
+    n = len(summary["nearby_seed"])
+    table = Table(title=f"E told from A at the end at other rates, no replay; {n} seed{'s' * (n > 1)}")
+    for column in ("learner", "cue at hop", "E"):
+        table.add_column(column)
+    for factor in summary["factor"]:
+        table.add_column(f"rate x {factor:.2g}", justify="right")
+    for i, name in enumerate(summary["learner"]):
+        for j, k in np.ndindex(len(summary["nearby_entry"]), len(summary["nearby_fraction"])):
+            table.add_row(
+                name * (j == k == 0),
+                str(summary["nearby_entry"][j]) * (k == 0),
+                f"{summary['nearby_fraction'][k]:g}",
+                *(str(estimate(values)) for values in summary["discrimination_nearby"][i, j, k]),
+            )
+    return table
 
 
 def show(path: Path) -> None:
@@ -1013,63 +1163,9 @@ def show(path: Path) -> None:
         summary = recording.read_labelled(file["summary"], ROWS)
         swept = recording.read_labelled(file["learning_rate_sweep"], SWEEP_ROWS)
         n_events = round(float(summary["occurrences"][0] / summary["event_fraction"][0]))
-    console, names = script.console(), list(summary["learner"])
-    n_seeds = f"{len(summary['seed'])} seed{'s' * (len(summary['seed']) > 1)}"
-    for r, replay in enumerate(summary["replay"]):
-        how = "without replay" if replay == OFF else "with replay"
-        table = Table(title=f"E told from A at the end (0 none, 1 all), {how}; {n_seeds}, mean [95 % interval]")
-        table.add_column("learner")
-        table.add_column("cue at hop", justify="right")
-        for fraction in summary["event_fraction"]:
-            table.add_column(f"E {fraction:g}", justify="right")
-        table.add_column("in spikes, commonest", justify="right")
-        for i, name in enumerate(names):
-            for h, entry in enumerate(summary["entry"]):
-                row = [estimate(values) for values in summary["discrimination"][i, r, h]]
-                row.append(estimate(summary["discrimination_spikes"][i, r, h, -1]))
-                table.add_row(name if h == 0 else "", str(entry), *row)
+    console = script.console()
+    for table in tables(summary, swept):
         console.print(table)
-    table = Table(
-        title=f"Norm of the cue weights after {min(summary['occurrences'])} occurrences, no replay; {n_seeds}"
-    )
-    table.add_column("learner")
-    table.add_column("cue at hop", justify="right")
-    for fraction in summary["event_fraction"]:
-        table.add_column(f"E {fraction:g}", justify="right")
-    table.add_column("sham, rarest", justify="right")
-    for i, name in enumerate(names):
-        for h, entry in enumerate(summary["entry"]):
-            row = [estimate(values, 3) for values in summary["cue_norm_fixed"][i, 0, h]]
-            table.add_row(
-                name if h == 0 else "", str(entry), *row, estimate(summary["cue_norm_sham_fixed"][i, h, 0], 3)
-            )
-    console.print(table)
-    table = Table(title=f"Lives with a correction, and real events until then if all have one; {n_seeds}")
-    table.add_column("learner")
-    table.add_column("cue at hop", justify="right")
-    for replay, fraction in product(summary["replay"], summary["event_fraction"]):
-        table.add_column(f"E {fraction:g}, {replay}", justify="right")
-    for i, name in enumerate(names):
-        for h, entry in enumerate(summary["entry"]):
-            cells = []
-            for r, k in product(range(len(summary["replay"])), range(len(summary["event_fraction"]))):
-                done = summary["corrected"][i, r, h, k]
-                time = f": {summary['correction_time'][i, r, h, k].mean():.0f}" if done.all() else ""
-                cells.append(f"{done.sum()}/{len(done)}{time}")
-            table.add_row(name if h == 0 else "", str(entry), *cells)
-    console.print(table)
-    table = Table(title="Learning rate per event: discrimination on tuning networks; other rates at the rarest E")
-    table.add_column("learner")
-    table.add_column("rate: discrimination")
-    table.add_column("chosen", justify="right")
-    for factor in summary["factor"]:
-        table.add_column(f"x {factor:.2g}", justify="right")
-    for i, name in enumerate(names):
-        tried = [f"{rate:g}: {score:.2f}" for rate, score in zip(swept["rate"], swept["score"][i], strict=True)]
-        rate = summary["learning_rate"][i]
-        edge = " (edge)" if np.isfinite(swept["score"]).all() and rate in swept["rate"][[0, -1]] else ""
-        table.add_row(name, ", ".join(tried), f"{rate:g}{edge}", *map(estimate, summary["discrimination_nearby"][i]))
-    console.print(table)
     for sentence in statements(summary):
         console.print(sentence, soft_wrap=True)
     for written in plots.save(figure(summary, n_events), path.with_suffix("")):
@@ -1079,14 +1175,18 @@ def show(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
-    return script.command_line(
-        argv,
-        doc=__doc__,
-        name="neglected_cue",
-        settings={"": Config(), "quick": QUICK},
-        sizes={"quick": "5 hops, one seed, 40 events, half a minute"},
-        work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
-    )
+    try:
+        return script.command_line(
+            argv,
+            doc=__doc__,
+            name="neglected_cue",
+            settings={"": Config(), "quick": QUICK},
+            sizes={"quick": "5 hops, one seed, 40 events, half a minute"},
+            work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
+        )
+    except SettingsError as error:  # of what --hops and --seeds make of the settings
+        print(error, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from bioplastic_models import chain, neglected_cue
-from brian2 import ms
+from brian2 import NeuronGroup, Synapses, ms
 
 from bioplastic import twin
 from bioplastic.circuit import Weights
-from bioplastic.events import Kind, Timing
+from bioplastic.events import Event, Kind, Schedule, Timing
 from bioplastic.rules.backprop import Backprop
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "neglected_cue.py"
@@ -59,6 +59,19 @@ def test_cues_enter_at_their_hops_and_start_silent():
 def test_a_cue_cannot_enter_where_no_hidden_cells_are(entry):
     with pytest.raises(ValueError, match=rf"entries: {entry} is no hop with hidden cells; give hops from 1 to 3\."):
         neglected_cue.circuit(4, entries=(1, entry))
+
+
+def test_networks_to_audit_hold_every_rule_and_have_cues_that_are_on():
+    made = neglected_cue.networks(3, 4)  # x, h2, h1, y, cue1, cue2
+    assert list(made) == ["error relay", "error relay, unscreened", "equilibrium relay"]
+    for network in made.values():
+        cells = next(part for part in network.objects if isinstance(part, NeuronGroup))
+        synapses = next(part for part in network.objects if isinstance(part, Synapses))
+        target, clamp = np.asarray(cells.target), np.asarray(cells.clamp)
+        assert clamp.tolist() == [1] * 4 + [0] * 8 + [1] * 12  # hidden cells are told nothing
+        assert (target[clamp == 1] > 0).all()
+        assert len(synapses) == 5 * 16
+        assert np.asarray(synapses.w).all()
 
 
 # ------------------------------------------------------------------------------------------ the task and the lives
@@ -141,6 +154,15 @@ def test_correction_is_the_first_look_past_a_half_or_censored(script):
     assert script.correction(np.array([0.1, 0.4, np.nan, 0.4]), elapsed, 100) == (100.0, False)
 
 
+def test_mismatch_signalled_is_that_per_e_less_that_per_good_digit(script):
+    kinds = [Kind.RARE, Kind.BACKGROUND, Kind.BACKGROUND, Kind.RARE_REPLAY, Kind.REPLAY, Kind.RARE]
+    outcomes = [9, 0, 8, 9, 0, 10]  # 8 is a bad digit
+    life = Schedule.of(Event(stimulus=0, outcome=o, kind=k) for o, k in zip(outcomes, kinds, strict=True))
+    spikes = np.array([[6.0, 2.0], [1.0, 0.0], [50.0, 50.0], [70.0, 70.0], [90.0, 90.0], [2.0, 0.0]])
+    # Per E (6 + 2)/2 = 4 and 1, per good digit 1 and 0; each spike stands for half.
+    assert script.signalled(spikes, life, 0.5).tolist() == [1.5, 0.5]
+
+
 def test_survival_is_that_of_kaplan_and_meier(script):
     # At 10 one of four is corrected, at 20 one of the two that are still watched (one left at 15): 3/4, then 3/8.
     time, alive = script.survival(np.array([10.0, 15.0, 20.0, 30.0]), np.array([True, False, True, False]))
@@ -176,6 +198,104 @@ def test_only_the_cue_can_tell_e_from_a(script, cue):
     assert not free.forward["cue1_to_h1"].any(), "a cue that is off learns nothing"
 
 
+# ------------------------------------------------------------------------------------------ what a life says
+
+
+@pytest.fixture(scope="module")
+def bench(script):
+    """Three hops, cues at 1 and 2, four cells; nothing is pretrained or compiled."""
+    config = replace(
+        script.QUICK, n_hops=3, entries=(1, 2), n_cells=4, n_cue=2, looks=(1, 2, 4, 8), n_held_out=2, n_probes=1
+    )
+    made = script.Bench(config)
+    zero = Weights(
+        {p.name: np.zeros(made.circuit.shape(p)) for p in made.circuit.projections},
+        {p.name: np.zeros(p.size) for p in made.circuit.populations if p.role != "input"},
+    )
+    made.weights = {0: zero}
+    return made
+
+
+def events_at(script, bench, rare_at, n_events=10):
+    """A life of one good digit without a cue, that has the cue at hop 2 at some events."""
+    plain, cued = bench.pairs(script.Condition(script.learners(bench.config)[0], 2, 0.1, 0, 0.1), 1)
+    label = bench.task.label
+    return Schedule.of(
+        Event(cued[0], label[cued[0]], Kind.RARE) if k in rare_at else Event(plain[0], label[plain[0]], Kind.BACKGROUND)
+        for k in range(n_events)
+    )
+
+
+def test_weights_are_looked_at_after_occurrences_and_at_the_end(script, bench):
+    occurrence, event = bench.looks(events_at(script, bench, (2, 3, 7)))
+    assert occurrence.tolist() == [1, 2]  # a third is no look of these settings, a fourth does not come
+    assert event.tolist() == [2, 3, 9]
+
+
+def test_what_weights_say_at_the_looks(script, bench):
+    condition = script.Condition(script.learners(bench.config)[0], 2, 0.1, 0, 0.1)
+    start = bench.weights[0]
+    bias = dict(start.bias) | {"y": np.array([3.0, *[0.0] * 8, 0.0, 0.0])}  # calls every digit a 0
+    cue_weights = dict(start.forward) | {"cue2_to_h2": np.array([[3.0, 0], [0, 4], [0, 0], [0, 0]])}
+    looked = [start, Weights(start.forward, bias), Weights(cue_weights, bias)]
+    found = bench.measured(condition, events_at(script, bench, (2, 3, 7)), looked)
+    nan = np.nan
+    np.testing.assert_array_equal(found["elapsed"], [3, 4, nan, nan, 10])
+    np.testing.assert_array_equal(found["cue_norm"], [0, 0, nan, nan, 5])
+    np.testing.assert_allclose(found["accuracy"], [0.2, 0.2, nan, nan, 0.2])  # one good digit of five
+    # The way from the cue to the valence has weights of zero: it tells nothing apart.
+    np.testing.assert_array_equal(found["discrimination"], [0, 0, nan, nan, 0])
+    # The cue turns h2 from 1/2 to 1 and h1 from 0 to 1; h1 turns the potential of the good cell from 1 to -1.
+    forward = {
+        "cue2_to_h2": np.full((4, 2), 1e3),
+        "h2_to_h1": 2e3 * np.eye(4),
+        "h1_to_y": np.where(np.arange(11) == 9, -0.5, 0.0)[:, None] * np.ones(4),
+    }
+    bias = dict(start.bias) | {"h1": np.full(4, -1.5e3), "y": np.where(np.arange(11) == 9, 1.0, 0.0)}
+    looked = [start, Weights(dict(start.forward) | forward, bias)]
+    found = bench.measured(condition, events_at(script, bench, (2,)), looked)
+    np.testing.assert_array_equal(found["elapsed"], [3, nan, nan, nan, 10])
+    # phi(1) - phi(-1) = 2**(-1/4), of a difference of 1; without the cue phi(1) - 1/2 is half of it, of 1/2.
+    assert found["discrimination"][-1] == pytest.approx(2**-0.25, abs=1e-6)
+    assert found["kept_valence"][-1] == pytest.approx(2**-0.25, abs=1e-6)
+
+
+def test_a_life_in_spikes_is_measured_by_probes_and_by_its_error_spikes(script, bench):
+    condition = script.Condition(script.learners(bench.config)[0], 2, 0.1, 0, 0.24)
+    schedule, start = bench.schedule(condition), bench.weights[0]
+    n, n_pairs = len(schedule), script.N_GOOD * bench.config.n_probes
+    assert (n, schedule.rare.sum()) == (40, 4)
+    seen = {}
+
+    class Lived:
+        prediction = np.concatenate([np.full((n, 11), np.nan), predictions(*[0.5] * n_pairs, *[0.1] * n_pairs)])
+
+        def error_spikes(self, circuit):
+            per_event = np.where(schedule.rare, 7.0, 2.0)[:, None] * [1.0, 0.5, 0.0]
+            return np.concatenate([per_event, np.full((2 * n_pairs, 3), 99.0)])
+
+        def looks(self, circuit, life):
+            return [start] * len(life.snapshots)
+
+    class Model:
+        def live(self, life):
+            seen["life"] = life
+            return Lived()
+
+    bench.models[type(condition.learner.at_rate(0.0))] = Model()
+    found = bench.live_in_spikes(condition)
+    shown = seen["life"].schedule
+    assert len(shown) == n + 2 * n_pairs
+    assert not bench.task.stimuli[shown.stimulus[n : n + n_pairs], 64:].any()
+    assert (bench.task.stimuli[shown.stimulus[n + n_pairs :], 66:] == 0.8).all()
+    assert bench.task.held_out[shown.stimulus[n:]].all()
+    assert found["discrimination_spikes"] == pytest.approx(0.4)  # (0.5 - 0.1) of a difference of 1
+    assert found["signalled"] == pytest.approx([5.0, 2.5, 0.0])
+    assert seen["life"].rule.eta == pytest.approx(0.24 / 12)
+    bench.live_in_spikes(replace(condition, role=script.FROZEN))
+    assert seen["life"].rule.eta == 0
+
+
 # ------------------------------------------------------------------------------------------ rates, lives, summary
 
 
@@ -194,11 +314,57 @@ def test_the_same_rate_means_the_same_change_by_the_same_error(script):
         ({"day": 70}, "n_events = 400 is no multiple of day = 70"),
         ({"event_fractions": (0.0001, 0.1)}, "event_fractions: 0.0001 of n_events = 400 is less than one event"),
         ({"looks": (1, 2)}, "looks lack 4"),
+        (
+            {"n_hops": 6},
+            r"entries: 7 is no hop with hidden cells where n_hops = 6; give hops from 1 to 5, or more hops \(8 for",
+        ),
+        ({"tuning_entry": 3}, "tuning_entry: no cue enters at hop 3; give some of entries = 1, 2, 4, 7"),
+        ({"nearby_entries": (2, 5)}, "nearby_entries: no cue enters at hop 5; give some of entries = 1, 2, 4, 7"),
+        (
+            {"sham_fractions": (0.2,)},
+            "sham_fractions: 0.2 is not lived; give some of event_fractions = 0.01, 0.05, 0.3",
+        ),
+        ({"nearby_fractions": (0.1,)}, "nearby_fractions: 0.1 is not lived; give some of event_fractions = 0.01, 0.05"),
     ],
 )
 def test_settings_that_cannot_be_lived_are_refused(script, settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(script.SettingsError, match=message):
         replace(script.Config(), **settings)
+
+
+def test_a_chain_too_short_for_the_cues_is_a_usage_error(script, tmp_path, capsys):
+    out = tmp_path / "cue.h5"
+    assert script.main(["--hops", "6", "--out", str(out)]) == 2
+    assert "entries: 7 is no hop with hidden cells where n_hops = 6" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_rates_that_score_about_the_same_the_smallest_is_chosen(script):
+    config = replace(script.Config(), rates=(0.01, 0.04, 0.08, 0.16, 0.32))
+    assert config.near_tie == 0.02
+    assert script.preferred(config, np.array([0.1, 0.54, 0.56, 0.55, 0.57])) == 0.08  # 0.54 is 0.03 behind
+    assert script.preferred(config, np.array([0.1, 0.5, 0.5, 0.5, 0.57])) == 0.32
+    assert script.preferred(replace(config, near_tie=0.0), np.array([0.1, 0.57, 0.56, 0.57, 0.5])) == 0.04
+
+
+def test_other_rates_are_lived_at_the_rarest_and_the_commonest_e_far_upstream(script):
+    config = script.Config()
+    for learner in script.learners(config):
+        lived = [c for c in script.conditions(config, learner, 0.03) if c.role == script.NEARBY]
+        assert {(c.entry, c.event_fraction) for c in lived} == {(h, f) for h in (2, 4, 7) for f in (0.01, 0.3)}
+        assert sorted({round(c.rate, 6) for c in lived}) == [0.01, 0.09]
+        assert {c.seed for c in lived} == {0, 1, 2}
+        assert {c.replay for c in lived} == {script.OFF}
+        assert len(lived) == 3 * 2 * 2 * 3 == len({c.name for c in lived})
+
+
+def test_sham_lives_are_lived_at_the_rarest_and_the_commonest_e(script):
+    config = script.Config()
+    spiking, twin_learner = script.learners(config)[0], script.learners(config)[-1]
+    lived = [c for c in script.conditions(config, spiking, 0.1) if c.role == script.SHAM]
+    assert {c.event_fraction for c in lived} == {0.01, 0.3}
+    assert len(lived) == 4 * 2 * 5
+    assert all(c.role in (script.RESULT, script.NEARBY) for c in script.conditions(config, twin_learner, 0.1))
 
 
 def made_up(script, config, found):
@@ -237,11 +403,14 @@ def test_summary_holds_what_the_runs_hold(script):
         n_events=200,
         looks=(1, 2, 20, 60),
         day=50,
+        nearby_entries=(4,),
     )
 
     def found(c):
         if c.role == script.TUNING:
             return 0.3 if c.rate == 0.02 else 0.1
+        if c.role == script.NEARBY:
+            return c.event_fraction + 0.1 * c.seed + c.rate
         return 0.8 if c.replay == script.REPLAY else 0.1 * c.entry + 0.01 * c.seed
 
     summary = script.summarise(config, made_up(script, config, found))
@@ -257,15 +426,18 @@ def test_summary_holds_what_the_runs_hold(script):
     assert summary["corrected"][0, 1, 1, 1].all()
     assert summary["correction_time"][0, 1, 1, 1].tolist() == [150, 150]
     assert summary["correction_occurrence"][0, 1, 1, 1].tolist() == [60, 60]
-    assert summary["cue_norm_sham"][0] == pytest.approx(np.full((2, 1, 2), 5.0))
+    assert summary["cue_norm_sham"][0] == pytest.approx(np.full((2, 2, 2), 5.0))
     assert np.isnan(summary["cue_norm_sham"][3]).all()
     assert summary["signalled_frozen"][0, 0, 0].tolist() == list(range(8))
-    assert summary["discrimination_nearby"][3, 1] == pytest.approx([0.4, 0.41])
+    assert summary["discrimination_nearby"].shape == (4, 1, 2, 2, 2)
+    assert summary["discrimination_nearby"][3, 0, 1, 1] == pytest.approx([0.3 + 0.06, 0.3 + 0.1 + 0.06])
+    assert summary["discrimination_nearby"][3, 0, 0, 0] == pytest.approx([0.01 + 0.02 / 3, 0.11 + 0.02 / 3])
     assert summary["occurrences"].tolist() == [2, 60]
 
 
 def test_statements_turn_when_the_numbers_turn(script):
     config = replace(script.Config(), entries=(7,), event_fractions=(0.01, 0.3), n_tuning=0, nearby=())
+    assert script.chosen_rate(config, script.learners(config)[0], {}) == 0.04  # nothing to choose from: the middle one
 
     def said(local, backprop):
         summary = script.summarise(
@@ -275,3 +447,45 @@ def test_statements_turn_when_the_numbers_turn(script):
 
     assert "below half" in said(0.0, 0.4)[0]
     assert "above half" in said(0.4, 0.4)[0]
+
+
+def text_of(table):
+    from rich.console import Console
+
+    console = Console(width=250)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def test_tables_show_the_fixed_number_the_end_the_shams_and_other_rates(script):
+    config = replace(
+        script.Config(), entries=(1, 4), event_fractions=(0.01, 0.3), seeds=(0, 1), n_events=200,
+        looks=(1, 2, 20, 60), rates=(0.01, 0.02), nearby_entries=(4,), nearby=(3.0,),
+    )  # fmt: skip
+    runs = made_up(script, config, lambda c: 0.8 if c.replay == script.REPLAY else 0.25)
+    summary = script.summarise(config, runs)
+    swept = {"rate": np.array(config.rates), "score": np.full((4, 2), 0.25)}
+    shown = [text_of(table) for table in script.tables(summary, swept)]
+    titled = {text.split("\n")[0].strip().split(",")[0].split(";")[0]: text for text in shown}
+    # The second of five looks, on a straight line from 0 to 0.25.
+    assert "0.0625 [0.0625, 0.0625]" in titled["E told from A after 2 occurrences"]
+    assert "7 [7, 7]" in titled["Norm of the cue weights at the end"]
+    assert "5 [5, 5]" in titled["Norm of the cue weights at the end"]
+    assert "sham, E 0.3" in titled["Norm of the cue weights after 2 occurrences"]
+    without, with_replay = (text for text in shown if "Lives with a correction" in text)
+    assert "0/2" in without and "2/2" not in without
+    assert "2/2: 150 (60)" in with_replay  # 0.6 after 60 occurrences and 3/4 of the life
+    assert "0.25 [0.25, 0.25]" in titled["E told from A at the end at other rates"]
+    figure = script.figure(summary, config.n_events)
+    headings = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert {f"E {f:g}, cue at hop {h}" for f in (0.01, 0.3) for h in (1, 4)} <= headings
+
+
+def test_docs_describe_every_variable_of_the_summary(script):
+    lines = (SCRIPT.parents[1] / "docs" / "recording.md").read_text(encoding="utf-8").splitlines()
+    lines = lines[lines.index("## `scripts/neglected_cue.py`") :]
+    for name, row in script.ROWS.items():
+        line = next((one for one in lines if one.startswith(f"| `{name}` |")), "")
+        assert f"| {', '.join(row.dims)} |" in line, f"docs/recording.md lacks {name} by {row.dims}"
+        assert row.long_name in line
