@@ -101,10 +101,10 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     exposures: tuple[tuple[str, int, float, int], ...] = (
         ("once", 1, 0.025, 8),
-        ("rarely", 12, 0.03, 3),
+        ("rarely", 12, 0.03, 4),
         ("often", 12, 0.3, 6),
     )
-    rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16)
+    rates: tuple[float, ...] = (0.02, 0.04, 0.08, 0.16, 0.32)
     correction: float = 0.5
     n_matching: int = 2
 

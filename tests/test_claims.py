@@ -401,6 +401,16 @@ def test_the_map_needs_what_the_theory_explains(name, measure, tmp_path):
     assert {e.verdict for e in entries if f"weights {name}" not in e.row.learner} == {"supported"}
 
 
+def test_a_map_on_which_nothing_varies_refutes(tmp_path):
+    groups = map_recording(False)
+    for arrays in groups.values():
+        arrays["reach"] = (arrays["reach"][0], np.full_like(arrays["reach"][1], 3.0))
+        arrays["explained"] = (arrays["explained"][0], np.full_like(arrays["explained"][1], np.nan))
+    write(tmp_path / "frequency_and_salience.h5", groups)
+    entries = ledger.read(tmp_path, {"f": EVIDENCE["frequency_and_salience"]}).entries
+    assert {(e.verdict, e.row.own) for e in entries} == {("refuted", False)}
+
+
 @pytest.mark.parametrize(("measure", "by"), [("learned", -0.3), ("kept_of_dense", 0.3)])
 def test_protection_that_costs_learning_is_none(measure, by, tmp_path):
     groups = continual_recording(False)

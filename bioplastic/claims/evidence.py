@@ -277,16 +277,17 @@ def data_efficiency(file: h5py.File) -> list[Row]:
 def frequency_and_salience(file: h5py.File) -> list[Row]:
     """Rows of the map over frequency and salience: claim 12."""
     rows = []
-    for arm, rules in (("frozen", (SCREENED,)), ("learning", (*SPIKING_RULES, TRUNCATED_INFERENCE))):
+    screened = (*SPIKING_RULES, TRUNCATED_INFERENCE)
+    for arm in ("frozen", "learning"):
         found = Measures(file["summary"][arm])
-        recorded = found.labels("learner")
         frequency, salience = (np.log2(found.labels(axis)) for axis in ("event_fraction", "salience"))
-        for rule in (r for r in rules if r in recorded):
+        for rule in (name for name in found.labels("learner") if " x " not in name):  # at the rate that all share
             there = found.of("reach", learner=rule)  # seed, event fraction, salience
             explained = found.of("explained", learner=rule)
             predictor = found.labels("predictor")
             theory = explained[:, predictor.index("theory")]
             alone = explained[:, [predictor.index(name) for name in ("frequency", "salience")]].max(1)
+            flat = np.ptp(there, axis=(1, 2)) == 0  # nothing varies that could be explained
             rows.append(
                 Row(
                     12,
@@ -306,11 +307,12 @@ def frequency_and_salience(file: h5py.File) -> list[Row]:
                         ),
                         Condition(
                             "variance of reach explained by the theory's contours, less by the better one alone",
-                            theory - alone,
+                            np.where(flat, 0, theory - alone),
                             ">",
                             0,
                         ),
                     ),
+                    own=rule not in screened,
                 )
             )
     return rows
