@@ -364,9 +364,9 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
     -------
     Figure
         a, b: reach against event frequency, of the error signal (weights frozen) and of change (weights
-        learning). c: change by hop at the lowest and the highest event frequency, exact zeros in a row of
-        their own, open symbols where it is not above the sham floor. d: cosine of the change to the backprop
-        gradient. e: share of the improvement that the changed weights of the first hops keep.
+        learning). Then change by hop at the lowest and, if there are several, the highest event frequency, exact
+        zeros in a row of their own, open symbols where it is not above the sham floor. Last the cosine of the change
+        to the backprop gradient, and the share of the improvement that the changed weights of the first hops keep.
 
     Raises
     ------
@@ -386,24 +386,24 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
         a.set_ylabel("reach of the error signal,\nweights frozen (hops upstream)")
         b.set_ylabel("reach of change,\nweights learning (hops upstream)")
         span = _LogRange.of(_mean(values_of(summary, "change", index), 2)[:, ends])
-        first: Axes | None = None
+        changes: list[Axes] = []
         for k, fraction in enumerate(ends):
             # One event frequency alone gets the whole row.
-            c = figure.add_subplot(grid[1, k] if len(ends) > 1 else grid[1, :], sharey=first)
-            _change_panel(c, summary, index, fraction, span)
-            if first is None:
-                c.set_ylabel("relative change of the weights\nagainst the sham run (1)")
-                first = c
-            else:
-                c.tick_params(labelleft=False)
-        assert first is not None
-        d, e = (figure.add_subplot(grid[2, k]) for k in (0, 1))
-        _profile_panel(d, summary, "alignment", index, ends[-1])
-        _profile_panel(e, summary, "functional_downstream", index, ends[-1])
-        d.set_ylabel("cosine of the change\nto the backprop gradient (1)")
-        e.set_ylabel("share of the improvement\nkept by hops 0 to this one (1)")
-        for axes, name in zip((a, b, first, d, e), "abcde", strict=True):
+            place = grid[1, k] if len(ends) > 1 else grid[1, :]
+            changes.append(figure.add_subplot(place, sharey=changes[0] if changes else None))
+            _change_panel(changes[-1], summary, index, fraction, span)
+            if k:
+                changes[-1].tick_params(labelleft=False)
+        changes[0].set_ylabel("relative change of the weights\nagainst the sham run (1)")
+        cosine, share = (figure.add_subplot(grid[2, k]) for k in (0, 1))
+        _profile_panel(cosine, summary, "alignment", index, ends[-1])
+        _profile_panel(share, summary, "functional_downstream", index, ends[-1])
+        cosine.set_ylabel("cosine of the change\nto the backprop gradient (1)")
+        share.set_ylabel("share of the improvement\nkept by hops 0 to this one (1)")
+        panels = [a, b, *changes, cosine, share]
+        for axes, name in zip(panels, "abcdef", strict=False):
             letter(axes, name)
+        d, e = "abcdef"[len(panels) - 2 : len(panels)]
         handles = [
             Line2D([], [], color=s.color, linestyle=s.line, marker=s.marker, label=learner)
             for learner, s in zip(summary.learner, styles(summary.learner), strict=True)
@@ -424,8 +424,8 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
         note(
             figure,
             f"{_seeds(len(summary.seed))}. Learners are shifted sideways, so that those that coincide stay "
-            "visible. d: no symbol where nothing changed, as no change has no direction. "
-            f"d, e: values above 2 or below −1 are arrows at the edge.{replayed}",
+            f"visible. {d}: no symbol where nothing changed, as no change has no direction. "
+            f"{d}, {e}: values above 2 or below −1 are arrows at the edge.{replayed}",
         )
     return figure
 

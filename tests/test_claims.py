@@ -557,3 +557,15 @@ def test_a_ledger_that_cannot_be_written(folder):
     (folder / "file").write_text("")
     with pytest.raises(RecordingError, match=r"the ledger cannot be written to .* give another --out\."):
         render.write(ledger.read(folder), folder / "file" / "ledger")
+
+
+def test_readme_has_the_verdicts_of_the_ledger_in_the_docs():
+    with (DOCS / "ledger.csv").open(encoding="utf-8", newline="") as file:
+        ledger_says = {int(r["claim"]): r["verdict_on_claim"] for r in csv.DictReader(file)}
+    assert sorted(ledger_says) == [c.number for c in CLAIMS]
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (supported|refuted|mixed|not decided) \| (.*) \|$", readme, flags=re.M)
+    assert {int(n): verdict for verdict, text in rows for n in re.findall(r"\((\d+)\)", text)} == ledger_says
+    for verdict in ("supported", "refuted", "mixed", "not decided"):
+        listed = re.findall(rf"^## (\d+)\..*: {verdict}$", (DOCS / "ledger.md").read_text(encoding="utf-8"), flags=re.M)
+        assert {int(n) for n in listed} == {n for n, said in ledger_says.items() if said == verdict}

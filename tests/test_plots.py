@@ -59,7 +59,7 @@ def lines(axes, gid="mean"):
 def test_reach_panels():
     figure = plots.reach_figure(make_summary())
     found = panels(figure)
-    assert {"a", "b", "c", "d", "e"} <= set(found)
+    assert {"a", "b", "c", "d", "e", "f"} <= set(found)
     assert figure.get_size_inches()[0] * 25.4 == pytest.approx(180)
     for letter, what in (("a", "reach of the error signal,\nweights frozen"), ("b", "reach of change")):
         axes = found[letter]
@@ -119,18 +119,18 @@ def test_zeros_and_the_floor_are_marked():
 
 def test_profiles():
     found = panels(plots.reach_figure(make_summary()))
-    assert found["d"].get_ylabel() == "cosine of the change\nto the backprop gradient (1)"
-    assert found["e"].get_ylabel().startswith("share of the improvement")
-    cosine = lines(found["d"])[0].get_ydata()
+    assert found["e"].get_ylabel() == "cosine of the change\nto the backprop gradient (1)"
+    assert found["f"].get_ylabel().startswith("share of the improvement")
+    cosine = lines(found["e"])[0].get_ydata()
     assert cosine[:4] == pytest.approx([0.9] * 4)
     assert np.isnan(cosine[4:]).all()
-    assert lines(found["e"])[2].get_ydata() == pytest.approx(np.arange(1, 7) / 6)
+    assert lines(found["f"])[2].get_ydata() == pytest.approx(np.arange(1, 7) / 6)
 
 
 def test_values_far_outside_are_arrows():
     summary = make_summary()
     summary.variables["functional_downstream"][0, -1, 0, :, 0] = 40
-    axes = panels(plots.reach_figure(summary))["e"]
+    axes = panels(plots.reach_figure(summary))["f"]
     assert axes.get_ylim()[1] < 3
     assert [line.get_marker() for line in axes.get_lines() if "arrow" in str(line.get_marker())] == [r"$\uparrow$"]
 
@@ -198,7 +198,7 @@ def test_styles_survive_grey():
 def test_strange_summaries(summary):
     figure = plots.reach_figure(summary)
     figure.draw_without_rendering()
-    for letter, name in (("b", "reach"), ("d", "alignment")):
+    for letter, name in (("b", "reach"), ("e", "alignment")):
         said = "not measured" in {text.get_text() for text in panels(figure)[letter].texts}
         assert said == (name not in summary.variables)
 
