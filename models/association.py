@@ -48,7 +48,10 @@ GAIN = 0.9
 
 
 def circuit(n_cells: int = N_CELLS) -> Circuit:
-    """Return the circuit: inputs ``a`` and ``b``, error sources ``B`` and ``C``, three hops from each to each."""
+    """Return the circuit: inputs ``a`` and ``b``, error sources ``B`` and ``C``.
+
+    Three hops from ``a`` to ``B``, from ``a`` to ``C`` and from ``b`` to ``C``; none lead from ``b`` to ``B``.
+    """
     hidden = [Population(name, n_cells) for name in ("a1", "b2", "b1", "c1")]
     ends = [Population(name, n_cells, "error source") for name in ("B", "C")]
     inputs = [Population(name, n_cells, "input") for name in ("a", "b")]

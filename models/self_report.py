@@ -17,17 +17,22 @@ N_SENSES                64  cells   input                                       
 N_CELLS                 40  cells   in every hidden population                           chosen: small, so that it is fast
 N_STATES                 4  cells   in action, report, asker and said: one per state     four pairs of digits
 N_HOPS                   5  hops    from the senses to either error source               chosen
+FINE_THETA             0.1  spikes  error threshold of the fine unscreened control       as in models/association.py
 
-Phases of an event, threshold, leak and gain are those of `models/chain.py` for a chain of N_HOPS hops.
+Phases of an event, threshold, leak and gain are those of `models/chain.py` for a chain of N_HOPS hops. There the unscreened
+relay keeps the threshold of one spike, which screens by itself: hence one with a fine threshold besides.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from bioplastic_models import chain
 from brian2 import Network
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
+from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
 from bioplastic.spiking import build
 
@@ -35,6 +40,7 @@ N_SENSES = 64
 N_CELLS = 40
 N_STATES = 4
 N_HOPS = 5
+FINE_THETA = 0.1
 STATE = "s1"
 
 _CELLS = {"senses": N_SENSES, "asker": N_STATES, "said": N_STATES, "action": N_STATES, "report": N_STATES}
@@ -71,6 +77,11 @@ def reporting(n_cells: int = N_CELLS) -> Circuit:
     return _part((*_UPSTREAM, *_REPORTING), n_cells)
 
 
+def fine(eta: float = 0.0) -> ErrorRelay:
+    """Return the error relay with gain 1, no leak and a fine threshold: local, but hardly screened."""
+    return replace(chain.unscreened(eta), theta=FINE_THETA)
+
+
 def networks(n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:
     """Return a small agent under each rule of the experiment: what `bioplastic audit models/self_report.py` sees.
 
@@ -85,6 +96,7 @@ def networks(n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:
     rules: dict[str, Rule] = {
         "error relay": chain.screened(eta, N_HOPS),
         "error relay, unscreened": chain.unscreened(eta),
+        "error relay, unscreened, fine": fine(eta),
     }
     made = {}
     for name, rule in rules.items():

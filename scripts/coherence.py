@@ -59,8 +59,9 @@ LOOP, FROZEN, OFF, SHUFFLED = "loop", "loop, weights frozen", "loop off", "loop,
 SHAM, MET = "sham", "really met"
 BESIDE, ONLY = "loop beside experience", "experience alone"
 ARMS = (LOOP, FROZEN, OFF, SHUFFLED, SHAM, MET, BESIDE, ONLY)
-"""What a network does after its experience. Shuffled: what is evoked is held with others. Sham: what A evokes at C
-directly is held, not what it does through B. Really met: what is true is the outcome, of as many events. The last two
+"""What a network does after its experience. Shuffled: what is evoked is held with others; another order alone would be
+no control, since the events are in random order anyway. Sham: what A evokes at C directly is held, not what it does
+through B. Really met: as many events, in which what is true is the outcome, and nothing else is known. The last two
 have another stretch of experience after each round, with the loop and without."""
 
 
@@ -215,6 +216,11 @@ def margins(answer: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.nda
 def nearest(patterns: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Index of the item (n_items, n_cells) that each pattern (n_patterns, n_cells) is nearest to."""
     return np.argmin(((patterns[:, None] - items[None]) ** 2).sum(-1), axis=1)
+
+
+def by_step(values: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Mean of values (..., n) over all that are at step 1 (n,), at step 2, and so on; shape (n_steps,)."""
+    return np.array([values[..., step == s].mean() for s in range(1, int(step.max()) + 1)])
 
 
 # ------------------------------------------------------------------------------------------ the worlds
@@ -571,6 +577,20 @@ class PairsRun:
     score: float
 
 
+def score_of_pairs(world: Concepts, at_b: np.ndarray, at_c: np.ndarray, shown: slice) -> float:
+    """How well was learned what was shown: agreement of B as A evokes it, and of C as B does, with what is true; mean.
+
+    Parameters
+    ----------
+    world : Concepts
+    at_b, at_c : array, shape (n_concepts, n_cells)
+        What each A has evoked at B, and what each B, as it is, has evoked at C.
+    shown : slice
+        Concepts.
+    """
+    return float(np.mean([agreement(at_b[shown], world.b[shown]), agreement(at_c[shown], world.c[shown])]))
+
+
 def experience_pairs(config: Config, minds: Sequence[Mind], worlds: Sequence[Concepts]) -> list[list[Session]]:
     """Return a stretch in which A goes with B, and one in which B goes with C, each of all minds."""
     shown = slice(0, config.n_rehearsed + config.n_known)
@@ -612,8 +632,7 @@ def pairs(bench: Bench, conditions: Sequence[Condition]) -> list[PairsRun]:
                 found["second"][k, g, look] = agreement(second[k][where], w.c[where])
             if look == 0:
                 shown = slice(0, config.n_rehearsed + config.n_known)
-                learned = agreement(at_b[k][shown], w.b[shown]), agreement(second[k][shown], w.c[shown])
-                scores[k] = np.mean(learned)
+                scores[k] = score_of_pairs(w, at_b[k], second[k], shown)
         if look < config.n_rounds:
             here = groups["rehearsed"]
             thoughts = [
@@ -730,6 +749,50 @@ def walks(bench: Bench, minds: Sequence[Mind], worlds: Sequence[np.ndarray]) -> 
     return [Walk(*(np.concatenate(column) for column in zip(*row, strict=True))) for row in rows]
 
 
+def arrived(walk: Walk, x: np.ndarray) -> np.ndarray:
+    """Whether each pattern of a walk is nearest to the item at which the walk should be, shape (n,)."""
+    return nearest(walk.pattern, x) == walk.start + walk.step
+
+
+def thought_through(walk: Walk, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """Whether a walk is at the right item, and the comparison with which it began was right.
+
+    Parameters
+    ----------
+    walk : Walk
+    x : array, shape (n_items, n_cells)
+    answer : array, shape (2 n, n_cells)
+        What was evoked with the item from which a walk began held first and each of the walk's patterns second, then
+        the other way round.
+
+    Returns
+    -------
+    array of bool, shape (2, n)
+        In both orders.
+    """
+    begins = walk.step == 1
+    one, next_one = walk.start[begins], walk.start[begins] + 1
+    said = np.concatenate([half[begins] for half in np.split(answer, 2)])
+    sure = margins(said, np.concatenate([one, next_one]), np.concatenate([next_one, one])) > 0
+    return np.asarray(arrived(walk, x)[None] & sure.reshape(2, -1)[:, walk.start])
+
+
+def score_of_series(x: np.ndarray, follows: np.ndarray, says: np.ndarray) -> float:
+    """How well was learned what was shown: agreement of the next item and of the answer with what was taught; mean.
+
+    Parameters
+    ----------
+    x : array, shape (n_items, n_cells)
+    follows : array, shape (n_items - 1, n_cells)
+        What each item but the last has evoked as the next.
+    says : array, shape (n_pairs, n_cells)
+        What every ordered pair has evoked as the answer; only those of neighbours are looked at.
+    """
+    first, second = ordered_pairs(len(x))
+    near = np.abs(first - second) == 1
+    return float(np.mean([agreement(follows, x[1:]), agreement(says[near], answers(first[near], second[near]))]))
+
+
 def compared(x: np.ndarray) -> np.ndarray:
     """Every ordered pair of items, held at both inputs."""
     first, second = ordered_pairs(len(x))
@@ -774,12 +837,11 @@ def in_series(bench: Bench, conditions: Sequence[Condition]) -> list[SeriesRun]:
     first, second = ordered_pairs(n)
     n_looks = config.n_rounds + 1
     margin = np.full((len(minds), n_looks, n, n), np.nan)
-    arrived, thought = np.full((len(minds), n_looks, n - 1), np.nan), np.full((len(minds), n_looks, n - 1), np.nan)
+    there, thought = np.full((2, len(minds), n_looks, n - 1), np.nan)
     scores = np.full(len(minds), np.nan)
     judged = bench.live(minds, [looks(compared(x)) for x in world])
     for look in range(n_looks):
         walked = walks(bench, minds, world)
-        steps = [w.pattern[w.step == 1] for w in walked]
         met_on_walks = [
             looks(np.vstack([held(x[w.start], w.pattern), held(w.pattern, x[w.start])]))
             for x, w in zip(world, walked, strict=True)
@@ -788,23 +850,15 @@ def in_series(bench: Bench, conditions: Sequence[Condition]) -> list[SeriesRun]:
         for k, (x, walk) in enumerate(zip(world, walked, strict=True)):
             says = halves(judged[k])[1]
             margin[k, look][first, second] = margins(says, first, second)
-            right = nearest(walk.pattern, x) == walk.start + walk.step
-            starts = np.arange(n - 1)
-            begun = np.concatenate([a[: n - 1] for a in np.split(answer[k], 2)])
-            sure = margins(begun, np.concatenate([starts, starts + 1]), np.concatenate([starts + 1, starts])) > 0
-            both = right[None] * sure.reshape(2, -1)[:, walk.start]
-            for step in range(1, n):
-                arrived[k, look, step - 1] = right[walk.step == step].mean()
-                thought[k, look, step - 1] = both[:, walk.step == step].mean()
+            there[k, look] = by_step(arrived(walk, x), walk.step)
+            thought[k, look] = by_step(thought_through(walk, x, answer[k]), walk.step)
             if look == 0:
-                near = np.abs(first - second) == 1
-                taught = agreement(says[near], answers(first[near], second[near]))
-                scores[k] = np.mean([agreement(steps[k], x[1:]), taught])
+                scores[k] = score_of_series(x, walk.pattern[walk.step == 1], says)
         if look < config.n_rounds:
             thoughts = [series_thoughts(config, *each) for each in zip(minds, world, walked, answer, strict=True)]
             judged = think(bench, minds, thoughts, experience_series(config, minds, world))
     return [
-        SeriesRun(margin[mine], arrived[mine], thought[mine], float(scores[mine][0]))
+        SeriesRun(margin[mine], there[mine], thought[mine], float(scores[mine][0]))
         for mine in (np.equal(owner, k) for k in range(len(conditions)))
     ]
 
@@ -1123,23 +1177,27 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 # ------------------------------------------------------------------------------------------ tables and figure
 
 
-def raised(summary: Mapping[str, Any], learner: int, group: str = "not rehearsed") -> dict[str, np.ndarray]:
-    """By how much the loop leaves the agreement higher, of one learner.
+MEASURES = {"agreement": "means of cells removed", "agreement_plain": "as it is"}
+"""What the criterion judges: the correlation of C evoked directly and through B, in two ways."""
+
+
+def raised(summary: Mapping[str, Any], learner: int, measure: str = "agreement") -> dict[str, np.ndarray]:
+    """By how much the loop leaves the agreement higher, of one learner, on concepts that were not rehearsed.
 
     Parameters
     ----------
     summary : mapping of str to array
     learner : int
         Index.
-    group : str, optional
-        Of concepts.
+    measure : str, optional
+        One of `MEASURES`.
 
     Returns
     -------
     dict of str to array, shape (n_seeds,)
         Than before, and than each other arm does.
     """
-    arms, found = list(summary["arm"]), summary["agreement"][learner, :, list(summary["group"]).index(group)]
+    arms, found = list(summary["arm"]), summary[measure][learner, :, list(summary["group"]).index("not rehearsed")]
     after = found[arms.index(LOOP), -1]
     gains = {"before": after - found[arms.index(LOOP), 0]}
     return gains | {arm: after - found[arms.index(arm), -1] for arm in (FROZEN, OFF, SHUFFLED, SHAM, ONLY, MET)}
@@ -1261,6 +1319,23 @@ def series_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def judgement(summary: Mapping[str, Any], learner: int, measure: str) -> list[str]:
+    """Say by how much the loop leaves a measure of agreement higher, and whether the criterion has what it asks for."""
+    gains = {what: comparison.estimate(values) for what, values in raised(summary, learner, measure).items()}
+    name, text = summary["learner"][learner], MEASURES[measure]
+    than = "; ".join(f"{what}: {gain}" for what, gain in gains.items() if what != MET)
+    said = [f"{name}: the loop leaves the correlation ({text}) higher, by, than {than}."]
+    asked = {what: gains[what] for what in ("before", FROZEN, OFF, SHUFFLED)}
+    if len(summary["seed"]) < MIN_SEEDS:
+        return said
+    fewer = [what for what, gain in asked.items() if gain.high < SHARE_MARGIN]
+    unclear = [what for what, gain in asked.items() if gain.low < SHARE_MARGIN <= gain.high]
+    parts = [
+        f"{word} for {', '.join(those)}" for word, those in (("NO", fewer), ("not decided", unclear)) if those
+    ] or ["yes"]
+    return [*said, f"  {SHARE_MARGIN} or more over before, weights frozen, loop off and shuffled: {'; '.join(parts)}."]
+
+
 def far_from(at_distance: np.ndarray) -> np.ndarray:
     """Mean over all pairs that are no neighbours, of values (..., distance); nearer ones are more numerous."""
     n_pairs = np.arange(at_distance.shape[-1], 0, -1)[1:]
@@ -1276,23 +1351,10 @@ def show(path: Path) -> None:
     enough = len(summary["seed"]) >= MIN_SEEDS
     console.print(pairs_table(summary))
     console.print(series_table(summary))
-    for i, name in enumerate(summary["learner"]):
-        gains = {what: comparison.estimate(values) for what, values in raised(summary, i).items()}
-        line = "; ".join(f"{what}: {gain}" for what, gain in gains.items() if what != MET)
-        console.print(f"{name}: the loop leaves the agreement higher, by, than {line}.", soft_wrap=True)
-        plain = summary["agreement_plain"][i, :, list(GROUPS).index("not rehearsed"), -1]
-        ahead = comparison.estimate(
-            plain[list(summary["arm"]).index(LOOP)] - plain[list(summary["arm"]).index(SHUFFLED)]
-        )
-        console.print(f"  with the means of cells left in, than {SHUFFLED}: {ahead}.", soft_wrap=True)
-        asked = [gains[what] for what in ("before", FROZEN, OFF, SHUFFLED)]
-        if enough:
-            holds = all(gain.low >= SHARE_MARGIN for gain in asked)
-            console.print(
-                f"{name}: {SHARE_MARGIN} or more over before, weights frozen, loop off and shuffled: "
-                + ("yes." if holds else "NO: the argument does not get what it asks for."),
-                soft_wrap=True,
-            )
+    for i in range(len(summary["learner"])):
+        for measure in MEASURES:
+            for line in judgement(summary, i, measure):
+                console.print(line, soft_wrap=True)
         for j, part in enumerate(summary["part"]):
             tried = zip(sweep_of["rate"][i], sweep_of["score"][i, j].mean(1), strict=True)
             scores = ", ".join(f"{rate:g}: {score:.3f}" for rate, score in tried if np.isfinite(score))

@@ -968,9 +968,9 @@ def figure(done: Done) -> Figure:
         c.axhline(1, color="0.6", linewidth=0.6)
         c.set(xlabel="hop upstream", ylabel="replays per real event", ylim=(0, None))
         c.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _arms_panel(d, done, "reach_night", "last hop reached in the night")
-        _arms_panel(e, done, "rare_error", "change of error on 9s")
-        _arms_panel(f, done, "background_error", "change of error on 0 to 8")
+        _arms_panel(d, done, "reach_night", "last hop reached in the night\n(hops upstream)")
+        _arms_panel(e, done, "rare_error", "change of squared error\non 9s (1)")
+        _arms_panel(f, done, "background_error", "change of squared error\non 0 to 8 (1)")
         d.set_yticks(range(len(CONTROLS)), CONTROLS)
         along = [done.arm("reach_along", arm).mean() for arm in CONTROLS]
         d.plot(along, range(len(CONTROLS)), "D", color="0.1", ms=7, fillstyle="none", linestyle="none")
@@ -979,8 +979,9 @@ def figure(done: Done) -> Figure:
         n = len(config.seeds)
         plots.note(
             page,
-            f"Mean over {n} seeds with 95 % bootstrap intervals (bands, bars). One 9 in a day of {config.n_background} "
-            f"other digits, then a night of {config.night:g} s with {config.replay_rate:g} reactivations per second of "
+            f"Mean over {n} seeds with 95 % bootstrap intervals (bands, bars; small dots: seeds). One 9 in a day of "
+            f"{config.n_background} other digits, then a night of {config.night:g} s with {config.replay_rate:g} "
+            "reactivations per second of "
             f"whatever was written; b to f at salience {config.saliences[-1]:g}; learning rate {done.eta:g}. Reach: "
             "last hop up to which the weights differ from the sham run's by more than two sham runs do (-1: none). "
             "Real repetitions come at the moments of the replays. Open diamonds in d: counting only the part of the "
@@ -1003,7 +1004,7 @@ def _salience_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> Non
     for (name, label), look, size in zip(rows, looks, (8, 4), strict=True):  # one lies on the other
         _curve(axes, x, done.summary[name], look, label, size=size, fill="none" if size > 4 else "full")
     _log_axis(axes, x)
-    axes.set(xlabel="salience of the single event", ylabel="last hop reached", ylim=(-1.3, FARTHEST))
+    axes.set(xlabel="salience of the single event", ylabel="last hop reached (hops upstream)", ylim=(-1.3, FARTHEST))
     axes.legend(loc="upper left")
 
 
@@ -1018,7 +1019,7 @@ def _frequency_panel(axes: Axes, done: Done, looks: Sequence[plots.Style]) -> No
     at_rate = share[list(summary["replay_rate"]).index(done.config.replay_rate)]
     _curve(axes, np.array([at_rate]), done.arm("reach_night", AFTER)[None], real, "real, at the same moments")
     _log_axis(axes, np.array([0.01, 0.03, 0.1, 0.3, 1]))
-    axes.set(xlabel="share of all event time", ylabel="last hop reached", ylim=(-1.3, FARTHEST))
+    axes.set(xlabel="share of all event time", ylabel="last hop reached (hops upstream)", ylim=(-1.3, FARTHEST))
     axes.legend(loc="upper left")
 
 
@@ -1034,7 +1035,7 @@ def _arms_panel(axes: Axes, done: Done, name: str, label: str) -> None:
     axes.set_yticks(range(len(CONTROLS)), [""] * len(CONTROLS))
     axes.invert_yaxis()
     if name == "reach_night":
-        axes.set_xlim(-1.3, FARTHEST)
+        axes.set_xlim(-1.6, FARTHEST)
     else:
         axes.axvline(0, color="0.6", linewidth=0.6)
     axes.set_xlabel(label)

@@ -8,12 +8,13 @@ Question
     accurate reports, or is it noise?
 Source
     The circuit: models/self_report.py. The rules: bioplastic/rules/error_relay.py, with the screening of
-    models/chain.py and without; backprop on the same events from the same weights. Information: plug-in estimate;
+    models/chain.py, without, and without and with a fine threshold; backprop on the same events from the same weights.
+    Information: plug-in estimate;
     its bias (Panzeri et al. 2007, doi:10.1152/jn.00559.2007) is seen from the mean over shuffles beside it.
 Command
     python scripts/self_report.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 6 minutes (estimated from its processor time), --quick half a minute. It may be
+    On two cores: default 8 minutes (estimated from its processor time), --quick half a minute. It may be
     interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
@@ -36,6 +37,7 @@ from bioplastic_models import chain
 from bioplastic_models import self_report as agent
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
@@ -226,9 +228,100 @@ def read(prediction: np.ndarray, patterns: np.ndarray) -> np.ndarray:
     return found
 
 
+def acted_from(weights: Weights, state: np.ndarray) -> np.ndarray:
+    """Action (stimulus, action) from given rates of the state, nothing being fed back."""
+    a1 = phi(state @ weights.forward["s1_to_a1"].T + weights.bias["a1"])
+    found: np.ndarray = phi(a1 @ weights.forward["a1_to_action"].T + weights.bias["action"])
+    return found
+
+
 def share(which: np.ndarray) -> float:
     """Fraction that is true; NaN of nothing."""
     return float(which.mean()) if which.size else float("nan")
+
+
+def scored(probes_of: Mapping[str, Any], rates: Mapping[str, np.ndarray], state: np.ndarray) -> np.ndarray:
+    """Fraction of stimuli of which each population's own probe says the right state, shape (n_populations,)."""
+    return np.array([share(probes_of[name].predict(rates[name]) == state) for name in POPULATIONS])
+
+
+def decodable(rates: np.ndarray, known: np.ndarray, tested: np.ndarray, truth: np.ndarray) -> float:
+    """Accuracy, on the rates of tested stimuli, of a linear probe fitted to rates of stimuli with what is known."""
+    return share(probe(rates, known).predict(tested) == truth)
+
+
+def agreements(
+    answer: np.ndarray,
+    state: np.ndarray,
+    before: np.ndarray,
+    *,
+    decoded: np.ndarray,
+    silent: np.ndarray,
+    refitted: np.ndarray,
+    action: np.ndarray,
+) -> dict[str, float]:
+    """Say how a state and an action agree with a report that was consulted.
+
+    Parameters
+    ----------
+    answer, state : array of int, shape (n_trials,)
+        What is reported, and what is true.
+    before : array of int, shape (n_trials,)
+        State decoded before consulting. Trials in which it is the report already are left out where it says "came to".
+    decoded, silent : array of int, shape (n_trials,)
+        State decoded by the same probe afterwards, with feedback and with nothing fed back.
+    refitted : array of int, shape (n_trials,)
+        State decoded by a probe fitted afterwards.
+    action : array of int, shape (n_trials,)
+        What is then done.
+
+    Returns
+    -------
+    dict of str to float
+        Fractions, as `MEASURES` names them.
+    """
+    disagreed = before != answer
+    return {
+        "agreement_after": share(decoded == answer),
+        "came_to_agree": share((decoded == answer)[disagreed]),
+        "came_to_agree_new_probe": share((refitted == answer)[disagreed]),
+        "came_to_agree_silent": share((silent == answer)[disagreed]),
+        "action_follows_report": share((action == answer)[disagreed]),
+        "state_still_decoded": share(refitted == state),
+    }
+
+
+def held_in_turn(
+    right: Callable[[np.ndarray], float], state: np.ndarray, basis: np.ndarray, drawn: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """Say how often something is right with directions of the state's rates held.
+
+    Parameters
+    ----------
+    right : callable
+        From rates (stimulus, cell) to the fraction that is right.
+    state : array, shape (n_stimuli, n_cells)
+    basis : array, shape (n_cells, k)
+        Orthonormal: the directions that are read. All others are slack.
+    drawn : sequence of array, shape (n_cells, n_cells)
+        Random orthonormal directions; the mean over them is taken.
+
+    Returns
+    -------
+    dict of str to float
+        With nothing held (`right`), without the directions read and without as many random ones (`without_read`,
+        `without_random_few`), and without slack and without as many random ones as that (`without_slack`,
+        `without_random_many`).
+    """
+    k = basis.shape[1]
+    rest = np.linalg.svd(basis, full_matrices=True)[0][:, k:]
+    return {
+        "right": right(state),
+        "without_read": right(without(state, basis)),
+        "without_random_few": float(np.mean([right(without(state, q[:, :k])) for q in drawn])),
+        "without_slack": right(without(state, rest)),
+        "without_random_many": float(np.mean([right(without(state, q[:, k:])) for q in drawn])),
+    }
 
 
 # ------------------------------------------------------------------------------------------ who lives
@@ -254,6 +347,7 @@ class Learner:
 LEARNERS = (
     Learner("error relay", lambda eta: chain.screened(eta, agent.N_HOPS)),
     Learner("error relay, unscreened", chain.unscreened),
+    Learner("error relay, unscreened, fine", agent.fine),
     Learner("backprop", None),
 )
 ACTS, REPORTS, FEATURES, DISAPPROVED = 0, K, 2 * K, 2 * K + 2
@@ -442,6 +536,16 @@ GOALS = ("what the asker expects", "truth")
 """What is approved where nothing but approval and disapproval is told: mixtures 0 and 1."""
 TOLD = ("state", "digit of the pair")
 """What is reported, and trained on the truth alone: what the action needs, and what it does not."""
+TUNED, APPROVED, AGAIN, CONSULTED, TOLD_TRUTH, ASKED, ASKED_ONLY, STRETCH = range(8)
+"""Stages of an agent, each with spike phases of its own; where a life has several stretches, they come last."""
+MAX_STAGES = 1000
+
+
+def phases(seed: int, stage: int) -> int:
+    """Seed of the spike phases of an agent's stage: no two agents and stages have the same."""
+    if not 0 <= stage < MAX_STAGES:
+        raise ValueError(f"stage {stage}; there are seeds for stages 0 to {MAX_STAGES - 1}: give fewer n_stretches.")
+    return MAX_STAGES * seed + stage
 
 
 class Story:
@@ -483,16 +587,15 @@ class Story:
 
     def learn(self, starts: Sequence[Weights], schedules: Sequence[Schedule], stage: int) -> list[Weights]:
         """Live a stage of several lives."""
-        return self.bench.learn(
-            self.learner, self.rate, starts, schedules, birth=self.birth, phases=1000 * self.seed + 100 * stage
-        )
+        at = phases(self.seed, stage)
+        return self.bench.learn(self.learner, self.rate, starts, schedules, birth=self.birth, phases=at)
 
     def score(self) -> float:
         """How often the report is the approved one, for truth and for what the asker expects; mean of the two."""
         goals = [self.asked(mixture, 1 / K) for mixture in (0.0, 1.0)]
         lives = [events(rows, REPORTS + approved) for rows, approved in goals]
         given = [
-            self.bench.rates(w, self.trial_rows)["report"].argmax(1) for w in self.learn([self.birth] * 2, lives, 0)
+            self.bench.rates(w, self.trial_rows)["report"].argmax(1) for w in self.learn([self.birth] * 2, lives, TUNED)
         ]
         return (share(given[0] == self.trial_asker) + share(given[1] == self.bench.state[self.trial_image])) / 2
 
@@ -501,10 +604,11 @@ class Story:
         values, after_approval = self.approval()
         return values | self.approval_only() | self.consulting(after_approval) | self.slack()
 
-    def followed(self, weights: Weights, phases: int) -> dict[str, float]:
+    def followed(self, weights: Weights, stage: int) -> dict[str, float]:
         """What the report follows."""
         state, asker = self.bench.state[self.trial_image], self.trial_asker
-        report = self.bench.reports(self.learner, weights, self.trial_rows, birth=self.birth, phases=phases)
+        at = phases(self.seed, stage)
+        report = self.bench.reports(self.learner, weights, self.trial_rows, birth=self.birth, phases=at)
         rng, n = self.random(9), self.config.n_shuffles
         return {
             "report_is_state": share(report == state),
@@ -517,11 +621,14 @@ class Story:
         }
 
     def state_after(self, weights: Weights) -> dict[str, Any]:
-        """Where the state still is, as the probes of the beginning have it, and in the action."""
-        rates = self.bench.rates(weights, self.bench.rows(self.tested))
-        state = self.bench.state[self.tested]
+        """Where the state still is, by the probes of the beginning, by one fitted anew, and in the action."""
+        bench = self.bench
+        rates = bench.rates(weights, bench.rows(self.tested))
+        fitted = bench.rates(weights, bench.rows(bench.learned))[agent.STATE]
+        state = bench.state[self.tested]
         return {
-            "decoded": np.array([self.probes[name].score(rates[name], state) for name in POPULATIONS]),
+            "decoded": scored(self.probes, rates, state),
+            "decoded_refitted": decodable(fitted, bench.state[bench.learned], rates[agent.STATE], state),
             "action_right": share(rates["action"].argmax(1) == state),
         }
 
@@ -531,19 +638,19 @@ class Story:
         arms = [(i, j) for i in range(len(config.chances)) for j in range(len(config.mixtures)) if i == 0 or j == 0]
         asked = [self.asked(config.mixtures[j], config.chances[i]) for i, j in arms]
         lives = [events(rows, REPORTS + approved) for rows, approved in asked]
-        ended = self.learn([self.birth] * len(lives), lives, 1)
-        # The floor is what other spike phases make of the same life; there is no sham run, and changes are counted from
-        # the start.
-        again = self.learn([self.birth], lives[:1], 2)[0] if self.spikes else ended[0]
+        ended = self.learn([self.birth] * len(lives), lives, APPROVED)
+        # The floor of all arms is what other spike phases make of the life of the first; there is no sham run, and
+        # changes are counted from the start.
+        again = self.learn([self.birth], lives[:1], AGAIN)[0] if self.spikes else ended[0]
         circuit, birth = agent.reporting(), self.birth.forward
         shape = len(config.chances), len(config.mixtures)
         values: dict[str, Any] = {
             "phase_difference": reach.relative_change(circuit, ended[0].forward, again.forward, birth)
         }
         before = self.state_after(self.birth)
-        values |= {f"{name}_before": value for name, value in before.items()}
+        values |= {f"{name}_before": before[name] for name in ("decoded", "action_right")}
         for (i, j), weights in zip(arms, ended, strict=True):
-            measured = self.followed(weights, 1000 * self.seed + 50) | self.state_after(weights)
+            measured = self.followed(weights, ASKED) | self.state_after(weights)
             measured["change"] = reach.relative_change(circuit, weights.forward, birth, birth)
             for name, value in measured.items():
                 values.setdefault(name, np.full((*shape, *np.shape(value)), np.nan))[i, j] = value
@@ -563,8 +670,8 @@ class Story:
                 said = np.where(explores, rng.integers(0, K, len(part)), said)
                 outcome = np.where(said == approved[part], REPORTS, DISAPPROVED) + said
                 lives.append(events(rows[part], outcome))
-            weights = self.learn(weights, lives, 10 + k)
-        found = [self.followed(w, 1000 * self.seed + 60) for w in weights]
+            weights = self.learn(weights, lives, STRETCH + k)
+        found = [self.followed(w, ASKED_ONLY) for w in weights]
         return {f"only_{name}": np.array([f[name] for f in found]) for name in found[0]}
 
     def consulting(self, start: Weights) -> dict[str, Any]:
@@ -586,27 +693,27 @@ class Story:
             events(shown(image, report, feedback, self.random(5)), ACTS + (bench.state[image] if o == TRUE else report))
             for o, feedback in arms
         ]
-        ended = self.learn([start] * len(arms), lives, 30)
+        ended = self.learn([start] * len(arms), lives, CONSULTED)
         fixed = probe(
             bench.rates(start, bench.rows(bench.learned))[agent.STATE], bench.state[bench.learned]
         )  # the probe of the beginning, fitted again after the report was trained
         silent = bench.rates(start, bench.rows(self.trial_image))[agent.STATE]
-        disagree = fixed.predict(silent) != answer
-        values: dict[str, Any] = {"agreement_before": share(~disagree)}
+        before, state = fixed.predict(silent), bench.state[self.trial_image]
+        values: dict[str, Any] = {"agreement_before": share(before == answer)}
         for (outcome, feedback), weights in zip(arms, ended, strict=True):
             rates = bench.rates(weights, shown(self.trial_image, answer, feedback, self.random(6)))
             learned = bench.rates(weights, shown(image, report, feedback, self.random(5)))
             new = probe(learned[agent.STATE], bench.state[image])
             off = bench.rates(weights, bench.rows(self.trial_image))
-            decoded, refitted = fixed.predict(rates[agent.STATE]), new.predict(rates[agent.STATE])
-            measured = {
-                "agreement_after": share(decoded == answer),
-                "came_to_agree": share((decoded == answer)[disagree]),
-                "came_to_agree_new_probe": share((refitted == answer)[disagree]),
-                "came_to_agree_silent": share((fixed.predict(off[agent.STATE]) == answer)[disagree]),
-                "action_follows_report": share((rates["action"].argmax(1) == answer)[disagree]),
-                "state_still_decoded": share(refitted == bench.state[self.trial_image]),
-            }
+            measured = agreements(
+                answer,
+                state,
+                before,
+                decoded=fixed.predict(rates[agent.STATE]),
+                silent=fixed.predict(off[agent.STATE]),
+                refitted=new.predict(rates[agent.STATE]),
+                action=rates["action"].argmax(1),
+            )
             at = OUTCOMES.index(outcome), FEEDBACKS.index(feedback)
             for name, value in measured.items():
                 values.setdefault(name, np.full((len(OUTCOMES), len(FEEDBACKS)), np.nan))[at] = value
@@ -619,7 +726,7 @@ class Story:
         truths = bench.state, bench.feature
         rows = bench.rows(image)
         lives = [events(rows, first + t[image]) for first, t in zip((REPORTS, FEATURES), truths, strict=True)]
-        ended = self.learn([self.birth] * 2, lives, 40)
+        ended = self.learn([self.birth] * 2, lives, TOLD_TRUTH)
         nobody = np.zeros((len(self.tested), K))
         values: dict[str, Any] = {}
         for i, (weights, truth, first) in enumerate(zip(ended, truths, (REPORTS, FEATURES), strict=True)):
@@ -627,29 +734,22 @@ class Story:
             rates = bench.rates(weights, bench.rows(self.tested))[agent.STATE]
             fitted = bench.rates(weights, bench.rows(bench.learned))[agent.STATE]
             basis, part = read_subspace(weights, fitted, K)
-            whole = np.linalg.svd(basis, full_matrices=True)[0]
-            rest, n = whole[:, K:], rates.shape[1]
+            rest, n = np.linalg.svd(basis, full_matrices=True)[0][:, K:], rates.shape[1]
+            known, asked, state = truth[bench.learned], truth[self.tested], bench.state[self.tested]
 
-            known, asked = truth[bench.learned], truth[self.tested]
-
-            def right(x: np.ndarray, w: Weights = weights, p: np.ndarray = patterns, t: np.ndarray = asked) -> float:
+            def told(x: np.ndarray, w: Weights = weights, p: np.ndarray = patterns, t: np.ndarray = asked) -> float:
                 return share(read(reported_from(w, x, nobody), p) == t)
 
-            def decodable(
-                kept: np.ndarray, x: np.ndarray = fitted, y: np.ndarray = rates, t: Any = (known, asked)
-            ) -> float:
-                return float(probe(x @ kept, t[0]).score(y @ kept, t[1]))
+            def acted(x: np.ndarray, w: Weights = weights, t: np.ndarray = state) -> float:
+                return share(acted_from(w, x).argmax(1) == t)
 
             drawn = [np.linalg.qr(rng.standard_normal((n, n)))[0] for _ in range(self.config.n_shuffles)]
             varying = rates - rates.mean(0)
             measured = {
-                "told_right": right(rates),
-                "told_without_read": right(without(rates, basis)),
-                "told_without_slack": right(without(rates, rest)),
-                "told_without_random_few": float(np.mean([right(without(rates, q[:, :K])) for q in drawn])),
-                "told_without_random_many": float(np.mean([right(without(rates, q[:, K:])) for q in drawn])),
-                "decodable_from_read": decodable(basis),
-                "decodable_from_slack": decodable(rest),
+                **{f"told_{name}": value for name, value in held_in_turn(told, rates, basis, drawn).items()},
+                **{f"action_told_{name}": value for name, value in held_in_turn(acted, rates, basis, drawn).items()},
+                "decodable_from_read": decodable(fitted @ basis, known, rates @ basis, asked),
+                "decodable_from_slack": decodable(fitted @ rest, known, rates @ rest, asked),
                 "sensitivity_in_read": part,
                 "variance_in_read": float(np.square(varying @ basis).sum() / np.square(varying).sum()),
             }
@@ -738,9 +838,14 @@ MEASURES = {
     "change": Variable(
         (*_ARM, "hop"), "1", "relative change of the weights by training the report, path of the report"
     ),
-    "phase_difference": Variable(("hop",), "1", "the same between two lives that differ in their spike phases only"),
+    "phase_difference": Variable(
+        ("hop",), "1", "the same between two lives with the first mixture and chance that differ in their spike phases"
+    ),
     "decoded_before": Variable(("population",), "1", "accuracy of a linear probe of the state, held-out images"),
     "decoded": Variable((*_ARM, "population"), "1", "accuracy of the same probe after the report was trained"),
+    "decoded_refitted": Variable(
+        _ARM, "1", "accuracy at s1 of a probe fitted after the report was trained, held-out images"
+    ),
     "action_right_before": Variable((), "1", "fraction of right actions, held-out images"),
     "action_right": Variable(_ARM, "1", "fraction of right actions after the report was trained"),
     "agreement_before": Variable((), "1", "fraction of trials in which the decoded state is the report"),
@@ -755,19 +860,23 @@ MEASURES = {
     "told_without_slack": Variable(("told",), "1", "the same with all other directions held"),
     "told_without_random_few": Variable(("told",), "1", "the same with as many random directions held as are read"),
     "told_without_random_many": Variable(("told",), "1", "the same with as many random directions held as are slack"),
+    "action_told_right": Variable(("told",), "1", "fraction of right actions of the same agents, nothing held"),
+    "action_told_without_read": Variable(("told",), "1", "the same with the directions held that the action reads"),
+    "action_told_without_slack": Variable(("told",), "1", "the same with all other directions held"),
+    "action_told_without_random_few": Variable(
+        ("told",), "1", "the same with as many random directions held as are read"
+    ),
+    "action_told_without_random_many": Variable(
+        ("told",), "1", "the same with as many random directions held as are slack"
+    ),
     "decodable_from_read": Variable(("told",), "1", "accuracy of a linear probe on the directions that are read"),
     "decodable_from_slack": Variable(("told",), "1", "accuracy of a linear probe on all other directions"),
     "sensitivity_in_read": Variable(("told",), "1", "share of the action's squared derivative in the directions read"),
     "variance_in_read": Variable(("told",), "1", "share of the variance of the state's rates in them"),
 }
 """What is measured of one agent."""
-HELD = (
-    "told_right",
-    "told_without_read",
-    "told_without_random_few",
-    "told_without_slack",
-    "told_without_random_many",
-)
+HELD = ("right", "without_read", "without_random_few", "without_slack", "without_random_many")
+"""What is held, in the names of what is right of reports (``told_...``) and of actions (``action_told_...``)."""
 SCORE_ROWS = {"score": Variable((), "1", "fraction of approved reports, validation images, mean over both goals")}
 
 
@@ -914,6 +1023,8 @@ def side(values: np.ndarray, margin: float, *, above: str, below: str) -> str:
 
 def percent(values: np.ndarray) -> str:
     """Mean over seeds with its interval, in per cent."""
+    if values.size == 1:
+        return f"{100 * values.mean():.0f}"
     low, high = reach.interval(values)
     return f"{100 * values.mean():.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
@@ -926,25 +1037,40 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
     for column in ("learner", "approved", "is true, %", "is as expected, %", "I(report; state | asker), bit"):
         followed.add_column(column)
     followed.add_column("I(report; asker | state), bit")
-    moved = Table(title=f"What approval changed: {seeds}")
-    for column in ("learner", "approved", "reach, hops", "state decoded at s1, %", "right actions, %"):
+    followed.add_column("as in rates, %")
+    moved = Table(title=f"What approval changed: {seeds}; probe of the state at s1")
+    for column in ("learner", "approved", "reach, hops", "relative change, hop by hop", "probe of before, %"):
         moved.add_column(column)
+    moved.add_column("probe fitted anew, %")
+    moved.add_column("right actions, %")
     for i, name in enumerate(summary["learner"]):
-        before = percent(summary["decoded_before"][i, :, STATE_AT]), percent(summary["action_right_before"][i])
-        moved.add_row(name, "before", "", *before)
+        before = percent(summary["decoded_before"][i, :, STATE_AT])
+        moved.add_row(name, "before", "", "", before, before, percent(summary["action_right_before"][i]))
+        change = ", ".join(f"{x:.2g}" for x in reach.spread(summary["phase_difference"][i]))
+        moved.add_row("", "floor: other spike phases", "", change, "", "", "")
         for (j, chance), (k, mixture) in product(enumerate(summary["chance"]), enumerate(summary["mixture"])):
             if np.isnan(summary["report_is_state"][i, :, j, k]).all():
                 continue
             approved = f"truth in {mixture:.0%}" + (f", asker right in {chance:.0%}" if j else "")
             bits = (str(estimate(summary[f"information_{what}"][i, :, j, k])) for what in ("state", "asker"))
             right = (percent(summary[f"report_is_{what}"][i, :, j, k]) for what in ("state", "asker"))
-            followed.add_row(name if j == k == 0 else "", approved, *right, *bits)
-            after = percent(summary["decoded"][i, :, j, k, STATE_AT]), percent(summary["action_right"][i, :, j, k])
-            moved.add_row("", approved, str(estimate(summary["reach"][i, :, j, k])), *after)
+            in_rates = f"{100 * summary['report_is_rates'][i, :, j, k].mean():.1f}"
+            followed.add_row(name if j == k == 0 else "", approved, *right, *bits, in_rates)
+            after = (
+                percent(values)
+                for values in (
+                    summary["decoded"][i, :, j, k, STATE_AT],
+                    summary["decoded_refitted"][i, :, j, k],
+                    summary["action_right"][i, :, j, k],
+                )
+            )
+            change = ", ".join(f"{x:.2g}" for x in summary["change"][i, :, j, k].mean(0))
+            moved.add_row("", approved, str(estimate(summary["reach"][i, :, j, k])), change, *after)
         for g, goal in enumerate(summary["goal"]):
             bits = (str(estimate(summary[f"only_information_{what}"][i, :, g])) for what in ("state", "asker"))
             right = (percent(summary[f"only_report_is_{what}"][i, :, g]) for what in ("state", "asker"))
-            followed.add_row("", f"only yes or no: {goal}", *right, *bits)
+            in_rates = f"{100 * summary['only_report_is_rates'][i, :, g].mean():.1f}"
+            followed.add_row("", f"only yes or no: {goal}", *right, *bits, in_rates)
     consulted = Table(
         title=f"The report consulted; of the trials in which the state was not what was reported: {seeds}"
     )
@@ -955,7 +1081,14 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
     for column in ("learner", "told", "none held", "those that are read", "as many at random", "all others (slack)"):
         slack.add_column(column)
     slack.add_column("as many at random")
+    slack.add_column("decodable from read")
     slack.add_column("decodable from slack")
+    acting = Table(title=f"The same agents' actions, right in %, the same directions held: {seeds}")
+    for column in ("learner", "told", "none held", "those that are read", "as many at random", "all others (slack)"):
+        acting.add_column(column)
+    acting.add_column("as many at random")
+    acting.add_column("of the derivative, read")
+    acting.add_column("of the variance, read")
     for i, name in enumerate(summary["learner"]):
         for (o, outcome), (f, feedback) in product(enumerate(summary["outcome"]), enumerate(summary["feedback"])):
             values = [
@@ -970,10 +1103,21 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
             if not np.isnan(values[0]).all():
                 consulted.add_row(name if o == f == 0 else "", outcome, feedback, *map(percent, values))
         for t, told in enumerate(summary["told"]):
+            first = name if t == 0 else ""
+            read_from = ("decodable_from_read", "decodable_from_slack")
             slack.add_row(
-                name if t == 0 else "", told, *(percent(summary[m][i, :, t]) for m in (*HELD, "decodable_from_slack"))
+                first, told, *(percent(summary[m][i, :, t]) for m in (*(f"told_{held}" for held in HELD), *read_from))
             )
-    return [followed, moved, consulted, slack]
+            shares = ("sensitivity_in_read", "variance_in_read")
+            acting.add_row(
+                first,
+                told,
+                *(percent(summary[m][i, :, t]) for m in (*(f"action_told_{held}" for held in HELD), *shares)),
+            )
+    made = [followed, moved, consulted, slack, acting]
+    for table in made:
+        table.columns[0].min_width = len("unscreened,")
+    return made
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:
@@ -1003,6 +1147,14 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
                 loss, ACCURACY_MARGIN, above="slack is used for accurate reports", below="slack is noise to the report"
             )
             said.append(f"{name}, reports of the {told}: {estimate(loss)} fewer are right without slack: {verdict}.")
+            for what, prefix in (("reports", "told"), ("actions", "action_told")):
+                more = summary[f"{prefix}_without_slack"][i, :, t] - summary[f"{prefix}_without_random_many"][i, :, t]
+                more = np.round(more, 9)  # means over random directions are not quite what they are means of
+                verdict = side(more, 0.0, above="slack costs less", below="slack costs more")
+                said.append(
+                    f"  {what}: {estimate(more)} more are right with slack held than with as many random directions: "
+                    f"{verdict}."
+                )
     return said
 
 
@@ -1010,7 +1162,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
     """Draw what reports follow, what approval changes, and what becomes of a state whose report is consulted."""
     learners, n_seeds = list(summary["learner"]), len(summary["seed"])
     looks = plots.styles(tuple(learners))
-    with plots.page(125) as drawn:
+    with plots.page(132) as drawn:
         grid = drawn.subplots(2, 3)
         a, b, c, d, e, f = grid.flat
         for axes_, what in ((a, "state"), (b, "asker")):
@@ -1023,25 +1175,39 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             axes_.set_ylim(-0.05, 2.1)
             axes_.set_xlabel("fraction approved for truth (1)")
             axes_.set_ylabel(f"I(report; {what} | {given}) (bit)")
-        a.legend(loc="upper left")
+        handles, labels = a.get_legend_handles_labels()
+        before = Line2D([], [], linestyle="none", marker="s", color="black", markerfacecolor="white", markersize=4)
+        floor_look = Line2D([], [], linestyle=":", color="0.3", marker="_", markersize=6, linewidth=0.8)
+        drawn.legend(
+            [*handles, before, floor_look],
+            [*labels, "before approval (d)", "floor, in the learner's colour (c)"],
+            loc="outside upper center",
+            ncols=3,
+            handlelength=3.4,
+        )
         for i, look in enumerate(looks):
             change = summary["change"][i, :, 0, 0]
             line = {"color": look.color, "linestyle": look.line, "marker": look.marker}
             plots.band(c, summary["hop"], np.where(change > 0, change, np.nan), **line)
+            floor = reach.spread(summary["phase_difference"][i])
+            at_hop = summary["hop"] + 0.06 * (i - (len(looks) - 1) / 2)
+            line = {"linestyle": ":", "marker": "_", "markersize": 6, "linewidth": 0.8}
+            c.plot(at_hop, np.where(floor > 0, floor, np.nan), color=look.color, **line)
         c.set_yscale("log")
         c.yaxis.set_minor_formatter(NullFormatter())
         c.set_xticks(summary["hop"])
         c.set_xlabel("hops upstream of the report")
         c.set_ylabel("relative change of weights (1)")
-        _bars(d, summary["decoded_before"][0, :, STATE_AT], -1, "0.75", None)
+        _bars(d, summary["decoded_before"][0, :, STATE_AT], -1, "black", "s", face="white")
         for i, look in enumerate(looks):
             _bars(d, summary["decoded"][i, :, 0, 0, STATE_AT], i, look.color, look.marker)
             _bars(d, summary["action_right"][i, :, 0, 0], i + len(looks) + 2, look.color, look.marker)
-        _bars(d, summary["action_right_before"][0], len(looks) + 1, "0.75", None)
-        d.set_xticks([1, len(looks) + 3], ["state decoded\nat s1", "action right"])
+        _bars(d, summary["action_right_before"][0], len(looks) + 1, "black", "s", face="white")
+        middle = (len(looks) - 1) / 2
+        d.set_xticks([middle, middle + len(looks) + 2], ["state decoded\nat s1", "action right"])
         d.axhline(25, color="0.6", linewidth=0.7, linestyle=":")
         d.set_ylim(0, 103)
-        d.set_ylabel("accuracy (%); grey: before")
+        d.set_ylabel("accuracy (%)")
         at = list(summary["outcome"]).index(AS_REPORTED)
         width = len(looks) + 1
         for g, (measure, k) in enumerate(
@@ -1050,20 +1216,20 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             for i, look in enumerate(looks):
                 _bars(e, summary[measure][i, :, at, k], g * width + i, look.color, look.marker)
         e.set_xticks(
-            [1 + g * width for g in range(4)], ["state:\nown", "state:\nnone", "state:\nother", "action:\nown"]
+            [middle + g * width for g in range(4)], ["state:\nown", "state:\nnone", "state:\nother", "action:\nown"]
         )
         e.set_xlabel("what agrees with the report: what was fed back")
         e.set_ylim(-3, 103)
         e.set_ylabel("came to agree (% of trials)")
-        block = len(HELD) * (width + 1) + 3
+        block = len(HELD) * (width + 2) + 3
         for t, told in enumerate(summary["told"]):
             for g, measure in enumerate(HELD):
                 for i, look in enumerate(looks):
-                    x = t * block + g * (width + 1) + 1.3 * i
-                    _bars(f, summary[measure][i, :, t], x, look.color, look.marker)
-            f.text(t * block + 2 * (width + 1) + 1, 108, told, ha="center", va="center", fontsize=6)
-        middle = [t * block + g * (width + 1) + 1.3 for t in range(len(summary["told"])) for g in range(len(HELD))]
-        f.set_xticks(middle, list("0rRsS") * len(summary["told"]))
+                    x = t * block + g * (width + 2) + 1.3 * i
+                    _bars(f, summary[f"told_{measure}"][i, :, t], x, look.color, look.marker)
+            f.text(t * block + 2 * (width + 2) + 1.3 * middle, 108, told, ha="center", va="center", fontsize=6)
+        groups = [t * block + g * (width + 2) + 1.3 * middle for t in range(len(summary["told"])) for g in range(5)]
+        f.set_xticks(groups, list("0rRsS") * len(summary["told"]))
         f.set_xlabel("directions of s1 that are held")
         f.set_ylim(0, 113)
         f.set_yticks(range(0, 101, 20))
@@ -1081,9 +1247,10 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             plots.heading(axes_, title)
         plots.note(
             drawn,
-            "a, b: dotted, reports shuffled. c: hops that did not change at all are left out. d: dotted, chance. e: of "
-            "the trials in which the state was not what was reported. f: 0 nothing held, r the directions that the "
-            "action reads, s all others (slack), R and S as many random ones. "
+            "a, b: dotted, reports shuffled. c: hops that did not change are left out; floor: the same life with "
+            "other spike phases, none in rates. d: the probe of before; dotted, chance. e: of the trials in which the "
+            "state was not what was reported. f: 0 nothing held, r the directions that the action reads, s all others "
+            "(slack), R and S as many random ones. "
             + (
                 "One seed, and therefore no interval."
                 if n_seeds == 1
@@ -1093,7 +1260,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
     return drawn
 
 
-def _bars(axes_: Axes, values: np.ndarray, x: float, color: str, marker: str | None) -> None:
+def _bars(axes_: Axes, values: np.ndarray, x: float, color: str, marker: str, *, face: str = "") -> None:
     """Draw a mean over seeds with its interval, in per cent."""
     low, high = reach.interval(values)
     mean = np.mean(values)
@@ -1102,7 +1269,8 @@ def _bars(axes_: Axes, values: np.ndarray, x: float, color: str, marker: str | N
         100 * mean,
         100 * np.array([[max(0, mean - low)], [max(0, high - mean)]]),
         color=color,
-        marker=marker or "_",
+        marker=marker,
+        markerfacecolor=face or color,
         markersize=3.5,
         capsize=1.5,
         linewidth=0.9,

@@ -115,6 +115,52 @@ def test_nearest_item(script):
     assert script.nearest(np.array([[0.4, 5.0], [0.6, -5.0]]), items).tolist() == [0, 1]
 
 
+def test_mean_at_each_step_by_hand(script):
+    step = np.array([1, 1, 2])
+    assert script.by_step(np.array([1.0, 3, 5]), step) == pytest.approx([2, 5])
+    assert script.by_step(np.array([[1.0, 3, 5], [2, 2, 7]]), step) == pytest.approx([2, 6])
+
+
+def walked(script):
+    """Three items; walks from the first (right both times) and from the second, which comes to the first again."""
+    x = np.array([[0.2], [0.4], [0.6]]) + np.zeros(N)
+    pattern = np.array([[0.41], [0.2], [0.55]]) + np.zeros(N)
+    return x, script.Walk(np.array([0, 1, 0]), np.array([1, 1, 2]), pattern, x[[0, 1, 1]])
+
+
+def test_a_walk_has_arrived_where_it_is_nearest_to_the_right_item(script):
+    x, walk = walked(script)
+    assert script.arrived(walk, x).tolist() == [True, False, True]
+    assert script.by_step(script.arrived(walk, x), walk.step) == pytest.approx([0.5, 1])
+
+
+def test_a_walk_answers_by_its_first_comparison_if_it_arrives(script):
+    x, walk = walked(script)
+    first_wins, last_wins = np.repeat([[0.75, 0.25], [0.25, 0.75]], N // 2, axis=1)
+    # First item ahead: right, right; and of the second step wrong, which is not asked for. Behind: wrong, right.
+    answer = np.stack([first_wins, first_wins, last_wins, first_wins, last_wins, last_wins])
+    found = script.thought_through(walk, x, answer)
+    assert found.tolist() == [[True, False, True], [False, False, False]]
+    assert script.by_step(found, walk.step) == pytest.approx([1 / 4, 1 / 2])
+
+
+def test_score_of_pairs_is_the_mean_of_both_steps_over_what_was_shown(script):
+    world = script.Concepts(*(np.array([[0.0, 1], [2, 1], [9, 9]]) for _ in "abc"))
+    at_c = np.array([[0.0, 2], [2, 2], [5, -5]])
+    assert script.score_of_pairs(world, world.b, at_c, slice(0, 2)) == pytest.approx(1)
+    assert script.score_of_pairs(world, -world.b, at_c, slice(0, 2)) == pytest.approx(0)
+
+
+def test_score_of_a_series_looks_at_neighbours_only(script):
+    rng = np.random.default_rng(0)
+    x = rng.random((4, N))
+    first, second = script.ordered_pairs(4)
+    says = np.where((np.abs(first - second) == 1)[:, None], script.answers(first, second), rng.random((12, N)))
+    assert script.score_of_series(x, x[1:], says) == pytest.approx(1)
+    assert script.score_of_series(x, -x[1:], says) == pytest.approx(0)
+    assert script.score_of_series(x, x[1:], 1 - says) == pytest.approx(0)
+
+
 # ---------------------------------------------------------------------------------------- what is lived
 
 
@@ -223,6 +269,89 @@ def test_backprop_learns_only_what_it_is_told_of(script):
     assert error[0] < error[1]
 
 
+def turned(x):
+    return 2 * association.REST - x
+
+
+def bench_that_evokes(script, config, b_and_c):
+    """A bench on which nothing is learned: what is evoked at B and C is a function of what is held at a and b."""
+
+    class Made(script.Bench):
+        def __init__(self):
+            super().__init__(config)
+            self.lived = []
+
+        def live(self, minds, sessions):
+            self.lived += [(mind.arm, session) for mind, session in zip(minds, sessions, strict=True)]
+            return [np.hstack(b_and_c(*script.halves(session.probed))) for session in sessions]
+
+    return Made()
+
+
+def test_pairs_are_looked_at_directly_and_through_what_is_evoked_at_b(script):
+    config = replace(script.Config(), n_rehearsed=5, n_known=4, n_new=3, n_rounds=2, n_blocks=3)
+    world = script.Concepts.draw(config, 0)
+    held_before = np.vstack([world.b, turned(world.b)])
+    evoked = np.vstack([world.c, turned(world.c)])
+
+    def b_and_c(a, b):
+        # Every A evokes B turned round about rest, and C likewise; every B evokes its C, turned if it is turned itself.
+        of_a, of_b = script.nearest(a, world.a), script.nearest(b, held_before)
+        thinks_of_a = np.isclose(b, association.REST).all(1)[:, None]
+        return turned(world.b[of_a]), np.where(thinks_of_a, turned(world.c[of_a]), evoked[of_b])
+
+    bench = bench_that_evokes(script, config, b_and_c)
+    [found] = script.pairs(bench, [script.Condition(script.BACKPROP, script.PAIRS, 0, 0.1)])
+    for values, expected in (
+        (found.agreement, 1),  # turned both
+        (found.agreement_plain, 1),
+        (found.direct, -1),
+        (found.through, -1),
+        (found.first, -1),
+        (found.second, 1),
+    ):
+        assert values.shape == (len(script.ARMS), 3, 3)
+        assert values == pytest.approx(np.full((len(script.ARMS), 3, 3), expected))
+    assert found.score == pytest.approx(0)
+    before = [session for arm, session in bench.lived if arm == "experience"]
+    assert len(before) == 3 * 2  # by turns, in each block
+    thoughts = [session for arm, session in bench.lived if arm == script.LOOP and len(session.order)]
+    assert len(thoughts) == config.n_rounds
+    assert thoughts[1].outcome[:5] == pytest.approx(np.hstack([turned(world.b[:5]), turned(world.c[:5])]))
+    beside = [session for arm, session in bench.lived if arm == script.BESIDE and len(session.order)]
+    assert len(beside) == 3 * config.n_rounds  # thought, then both situations
+
+
+def test_a_series_is_walked_to_its_end(script):
+    config = replace(script.Config(), n_items=4, n_rounds=1, n_blocks=1)
+    x = script.series(config, 0)
+
+    def b_and_c(a, b):
+        # Each item evokes the next, but the third evokes itself; all answers are right.
+        at, other = script.nearest(a, x), script.nearest(b, x)
+        return x[np.array([1, 2, 2, 3])[at]], script.answers(at, other)
+
+    bench = bench_that_evokes(script, config, b_and_c)
+    condition = script.Condition(script.BACKPROP, script.SERIES, 0, 0.1)
+    [walk] = script.walks(bench, [bench.start(condition)], [x])
+    assert walk.start.tolist() == [0, 1, 2, 0, 1, 0]
+    assert walk.step.tolist() == [1, 1, 1, 2, 2, 3]
+    assert script.nearest(walk.before, x).tolist() == [0, 1, 2, 1, 2, 2]
+    assert script.nearest(walk.pattern, x).tolist() == [1, 2, 2, 2, 2, 2]
+    [found] = script.in_series(bench, [condition])
+    n_arms = len(script.ARMS)
+    # Right after one step: two of three walks; after two: one of two; after three: none.
+    assert found.walk == pytest.approx(np.broadcast_to([2 / 3, 1 / 2, 0], (n_arms, 2, 3)))
+    # Every first comparison is right but that of the third item with itself, and that walk has not arrived either.
+    assert found.thought == pytest.approx(np.broadcast_to([2 / 3, 1 / 2, 0], (n_arms, 2, 3)))
+    off = ~np.eye(4, dtype=bool)
+    assert found.margin[..., off] == pytest.approx(np.ones((n_arms, 2, 12)))
+    assert np.isnan(found.margin[..., ~off]).all()
+    taught = script.score_of_series(x, x[[1, 2, 2]], script.answers(*script.ordered_pairs(4)))
+    assert found.score == pytest.approx(taught)
+    assert taught < 1
+
+
 def test_concepts_and_groups(script):
     config = script.Config()
     world = script.Concepts.draw(config, 3)
@@ -286,6 +415,32 @@ def test_by_how_much_the_loop_raises_agreement(script):
     assert gains["before"] == pytest.approx([0.7, 0.5])
     assert gains[script.FROZEN] == pytest.approx(np.array([0.8, 0.7]) - 1.3)
     assert gains[script.SHUFFLED] == pytest.approx(np.array([0.8, 0.7]) - 3.3)
+
+
+def test_both_measures_are_judged(script):
+    config = script.Config()
+    runs = runs_of(script, config, lambda c: -abs(c.rate - 0.3), lambda c: c.rate)
+    summary = script.summarise(config, runs)
+    for measure in script.MEASURES:
+        summary[measure][0, :, 1] = 0.2
+        summary[measure][0, 0, 1, -1] = 0.9  # after the loop
+    summary["agreement_plain"][0, 3, 1, -1] = 0.85, 0.85, 0.85, 0.85, 0.85  # shuffled
+    summary["agreement_plain"][0, 2, 1, -1] = 0.9, 0.9, 0.7, 0.7, 0.7  # off
+    removed, plain = (script.judgement(summary, 0, measure) for measure in script.MEASURES)
+    assert removed[0].startswith("error relay: the loop leaves the correlation (means of cells removed) higher, by")
+    assert removed[1].endswith("shuffled: yes.")
+    assert plain[0].startswith("error relay: the loop leaves the correlation (as it is) higher")
+    assert plain[1].endswith("NO for loop, shuffled; not decided for loop off.")
+    summary["seed"] = summary["seed"][:4]
+    assert len(script.judgement(summary, 0, "agreement")) == 1  # too few seeds to judge
+
+
+def test_every_variable_is_in_the_documentation(script, root) -> None:
+    lines = (root / "docs" / "recording.md").read_text(encoding="utf-8").splitlines()
+    for rows in (script.SUMMARY_ROWS, script.SWEEP_ROWS):
+        for name, row in rows.items():
+            line = f"| `{name}` | {', '.join(row.dims) or '(scalar)'} | {row.dtype} | {row.units} | {row.long_name} |"
+            assert line in lines, f"docs/recording.md lacks the line\n{line}"
 
 
 def test_mean_with_interval(script):

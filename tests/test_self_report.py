@@ -133,6 +133,83 @@ def test_report_from_the_state_is_that_of_the_network(script, bench, weights) ->
     np.testing.assert_allclose(rates["report"], predicted[:, 4:], atol=1e-12)
 
 
+def test_action_from_the_state_is_that_of_the_network(script, bench, weights) -> None:
+    rates = bench.rates(weights, bench.rows(np.arange(6)))
+    np.testing.assert_allclose(script.acted_from(weights, rates["s1"]), rates["action"], atol=1e-12)
+
+
+def test_each_probe_judges_its_own_population(script) -> None:
+    # A probe here says what it is shown; of four trials right are 4, 3, 2, 1 and 0.
+    state = np.arange(4)
+    rates = {name: np.where(np.arange(4) < 4 - n, state, -1) for n, name in enumerate(script.POPULATIONS)}
+    probes = {name: SimpleNamespace(predict=lambda x: x) for name in script.POPULATIONS}
+    assert script.scored(probes, rates, state).tolist() == [1, 0.75, 0.5, 0.25, 0]
+
+
+def test_a_probe_fitted_to_known_stimuli_is_judged_on_the_tested_ones(script) -> None:
+    rates, known = np.array([[0.0, 5], [1, 5], [0, 4], [1, 4]]), np.array([0, 1, 0, 1])
+    tested, truth = np.array([[0.1, 4], [0.9, 5], [0.2, 5], [0.8, 4]]), np.array([0, 1, 1, 1])
+    assert script.decodable(rates, known, tested, truth) == pytest.approx(3 / 4)  # the third is said to be 0
+
+
+def test_agreement_with_a_consulted_report_by_hand(script) -> None:
+    #                      agreed before ->|
+    answer = np.array([0, 1, 2, 3, 0, 1])
+    state = np.array([1, 1, 1, 1, 1, 1])
+    before = np.array([1, 0, 1, 1, 0, 1])
+    found = script.agreements(
+        answer,
+        state,
+        before,
+        decoded=np.array([0, 1, 1, 1, 0, 0]),  # agrees: 0, 1 and 4, which agreed before
+        silent=np.array([0, 0, 0, 0, 1, 1]),  # agrees: 0 and 5, which agreed before
+        refitted=np.array([1, 1, 1, 3, 1, 1]),  # agrees: 1, 3 and 5; right but for 3
+        action=np.array([0, 1, 2, 0, 0, 0]),  # agrees: 0, 1, 2 and 4
+    )
+    assert found == pytest.approx(
+        {
+            "agreement_after": 3 / 6,
+            "came_to_agree": 2 / 4,
+            "came_to_agree_new_probe": 2 / 4,
+            "came_to_agree_silent": 1 / 4,
+            "action_follows_report": 3 / 4,
+            "state_still_decoded": 5 / 6,
+        }
+    )
+
+
+def test_directions_are_held_in_turn(script) -> None:
+    # What counts is the spread along each of three cells: 1, 2 and 4. Read is the first; drawn the third, the second.
+    rates = np.array([[0.0, 0, 0], [1, 2, 4]])
+    drawn = [np.eye(3)[:, [2, 0, 1]], np.eye(3)[:, [1, 2, 0]]]
+    found = script.held_in_turn(lambda x: float(np.ptp(x, axis=0).sum()), rates, np.eye(3)[:, :1], drawn)
+    assert found == pytest.approx(
+        {
+            "right": 7,
+            "without_read": 6,
+            "without_random_few": (3 + 5) / 2,
+            "without_slack": 1,
+            "without_random_many": (4 + 2) / 2,
+        }
+    )
+
+
+def test_no_two_agents_or_stages_have_the_same_spike_phases(script) -> None:
+    stages = [*range(script.STRETCH), *(script.STRETCH + k for k in range(script.Config().n_stretches))]
+    seeds = [*script.Config().seeds, *range(5, 60), 100, 101]
+    assert len({script.phases(seed, stage) for seed in seeds for stage in stages}) == len(seeds) * len(stages)
+    assert script.phases(0, 999) < script.phases(1, 0)
+    with pytest.raises(ValueError, match="stage 1000; there are seeds for stages 0 to 999: give fewer n_stretches"):
+        script.phases(0, 1000)
+
+
+def test_unscreened_learners_differ_in_the_threshold_alone(script) -> None:
+    rules = {learner.name: learner.rule(0.1) for learner in script.LEARNERS if learner.make}
+    assert list(rules) == ["error relay", "error relay, unscreened", "error relay, unscreened, fine"]
+    assert rules["error relay, unscreened, fine"].theta == 0.1
+    assert replace(rules["error relay, unscreened, fine"], theta=1.0) == rules["error relay, unscreened"]
+
+
 def test_a_prediction_is_read_as_the_pattern_it_is_most_like(script) -> None:
     patterns = np.array([[0.75, 0.75, 0.25, 0.25], [0.25, 0.25, 0.75, 0.75]])
     prediction = np.array([[0.6, 0.5, 0.5, 0.5], [0.9, 0.1, 0.6, 0.5]])
@@ -230,25 +307,41 @@ def test_summary_has_seeds_reach_and_the_chosen_rate(script) -> None:
         mixtures=(0.0, 0.5, 1.0),
     )
     runs = {}
-    for learner in script.LEARNERS[:2]:
+    for learner in script.LEARNERS[:-1]:
         for c in script.tuning_conditions(config, learner):
             runs[c.name] = {"score": {0.1: 0.5, 0.3: 0.8}[c.rate] + 0.1 * (c.seed == 100)}
     for i, learner in enumerate(script.LEARNERS):
         rate = script.chosen_rate(config, learner, runs)
-        assert rate == (0.3, 0.3, 0.1)[i]
+        assert rate == (0.3, 0.3, 0.3, 0.1)[i]
         for seed in config.seeds:
             # Floor: root mean square of 0.03 and 0.04, which is 0.035.
-            change = [0.5, 0.04, 0.036, 0.034, 0.0] if i < 2 else [0.5, 0.4, 0.3, 0.2, 0.1]
-            sham = (0.03 + 0.01 * seed) if i < 2 else 0.0
+            change = [0.5, 0.04, 0.036, 0.034, 0.0] if i < 3 else [0.5, 0.4, 0.3, 0.2, 0.1]
+            sham = (0.03 + 0.01 * seed) if i < 3 else 0.0
             runs[script.Condition(learner, seed, rate).name] = a_run(script, config, change, sham)
     summary = script.summarise(config, runs)
-    assert summary["learning_rate"].tolist() == [0.3, 0.3, 0.1]
-    assert summary["reach"].shape == (3, 2, 1, 3)
-    assert np.unique(summary["reach"][:2]).tolist() == [2]
-    assert np.unique(summary["reach"][2]).tolist() == [4]
+    assert summary["learning_rate"].tolist() == [0.3, 0.3, 0.3, 0.1]
+    assert summary["reach"].shape == (4, 2, 1, 3)
+    assert np.unique(summary["reach"][:3]).tolist() == [2]
+    assert np.unique(summary["reach"][3]).tolist() == [4]
     swept = script.swept(config, runs)
     np.testing.assert_allclose(swept["score"][0], [0.55, 0.85])
-    assert np.isnan(swept["score"][2]).all()
+    assert np.isnan(swept["score"][3]).all()
+    assert_written(script, summary)
+
+
+def assert_written(script, summary) -> None:
+    """Tables, sentences and figure can be made of a summary."""
+    followed, moved, consulted, slack, acting = script.tables(summary)
+    assert [column.header for column in moved.columns][-3:-1] == ["probe of before, %", "probe fitted anew, %"]
+    assert list(moved.columns[3].cells)[1] == "0.035, 0.035, 0.035, 0.035, 0.035"
+    assert followed.row_count == 4 * (3 + 2)
+    assert consulted.row_count == 4 * 2 * 3
+    assert slack.row_count == acting.row_count == 4 * 2
+    assert len(script.sentences(summary)) == 4 * (2 + 2 * 3)
+    drawn = script.figure(summary)
+    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert labels[:4] == list(summary["learner"])
+    assert any(label.startswith("floor") for label in labels)
 
 
 def test_nothing_of_a_share_is_nan(script) -> None:

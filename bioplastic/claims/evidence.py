@@ -398,7 +398,7 @@ def coherence(file: h5py.File) -> list[Row]:
     others = {
         "loop, weights frozen": "weights frozen",
         "loop off": "the loop off",
-        "loop, shuffled": "shuffled thoughts",
+        "loop, shuffled": "outcomes exchanged between items",
     }
     rows = []
     for measure, text in (("agreement", "each cell's mean over pairs left out"), ("agreement_plain", "as it is")):
@@ -474,7 +474,7 @@ def self_report(file: h5py.File) -> list[Row]:
                 11,
                 learner,
                 (Condition(what, asker - state, ">", 0),),
-                controls=(Condition("state decoded by a linear probe (share right)", decodable, ">=", 0.9),),
+                controls=(Condition("state decoded by a linear probe before any report is trained (share right)", decodable, ">=", 0.9),),
             )
         )
         consulted = [
