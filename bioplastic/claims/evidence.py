@@ -474,7 +474,14 @@ def self_report(file: h5py.File) -> list[Row]:
                 11,
                 learner,
                 (Condition(what, asker - state, ">", 0),),
-                controls=(Condition("state decoded by a linear probe before any report is trained (share right)", decodable, ">=", 0.9),),
+                controls=(
+                    Condition(
+                        "state decoded by a linear probe before any report is trained (share right)",
+                        decodable,
+                        ">=",
+                        0.9,
+                    ),
+                ),
             )
         )
         consulted = [
