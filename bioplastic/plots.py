@@ -403,7 +403,7 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
         panels = [a, b, *changes, cosine, share]
         for axes, name in zip(panels, "abcdef", strict=False):
             letter(axes, name)
-        d, e = "abcdef"[len(panels) - 2 : len(panels)]
+        d, e = ("abcdef"[k] for k in (len(panels) - 2, len(panels) - 1))
         handles = [
             Line2D([], [], color=s.color, linestyle=s.line, marker=s.marker, label=learner)
             for learner, s in zip(summary.learner, styles(summary.learner), strict=True)
