@@ -182,10 +182,10 @@ def cascade_recording(reversed_: bool) -> dict[str, Arrays]:
 
 
 def event_recording(reversed_: bool) -> dict[str, Arrays]:
-    arms = ["no replay", "replay", "shuffled outcomes", "stimulus alone", "memory deleted"]
-    reach, along = by_seed(5), by_seed(5) - 1
+    arms = ["no replay", "replay", "shuffled outcomes", "stimulus alone", "memory deleted", "real, after the same day"]
+    reach, along = by_seed(6), by_seed(6) - 1
     reach[1] += -2 if reversed_ else 2
-    along[1] += 2
+    along[[1, 5]] += 2
     day = by_seed(2)
     day[0 if reversed_ else 1] += 3
     return {
@@ -440,7 +440,7 @@ def test_numbers_are_those_of_the_recording(tmp_path):
     first, second = (e.row for e in ledger.read(tmp_path, {"o": EVIDENCE["one_time_event"]}).entries)
     assert first is not None and second is not None
     assert (first.effect.mean, second.effect.mean) == (pytest.approx(2), pytest.approx(3))
-    assert [c.estimate.mean for c in first.controls] == pytest.approx([-2, -2, -2])
+    assert [c.estimate.mean for c in first.controls] == pytest.approx([-2, -2, -2, 0])
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ def one_time_event(file: h5py.File) -> list[Row]:
         Condition(f"hops changed as by real events, {arm}, less with replay", along[arm] - along["replay"], "<", 0)
         for arm in ("shuffled outcomes", "stimulus alone", "memory deleted")
     )
+    as_many = along["replay"] - along["real, after the same day"]
+    controls += (Condition("the same, with replay less with as many real events", as_many, ">=", -HOP_MARGIN),)
     gain = last["replay"] - last["no replay"]
     what = "last hop after a night of replay, less without replay (hops)"
     held = day[max(saliences)] - day[min(saliences)]
