@@ -51,7 +51,7 @@ def command_line(
         Of the recording: ``data/runs/<name>[-<size>].h5``.
     settings : mapping of str to dataclass
         Settings by size; those of ``""`` are the default, the others have an option of their own. ``--seeds`` and
-        ``--hops`` are there if the settings have `seeds` and `n_hops`.
+        ``--hops`` are there if the settings have `seeds` and `n_hops`; what the settings refuse is bad usage.
     sizes : mapping of str to str
         Help for each of these options.
     work : callable
@@ -91,11 +91,15 @@ def command_line(
     for option, low in lowest.items():
         if given[option] is not None and given[option] < low:
             parser.error(f"--{option} {given[option]}: give {low} or more.")
-    config = settings[options.size]
+    changed: dict[str, Any] = {}
     if given.get("hops") is not None:
-        config = replace(config, n_hops=given["hops"])
+        changed["n_hops"] = given["hops"]
     if given.get("seeds") is not None:
-        config = replace(config, seeds=tuple(range(given["seeds"])))
+        changed["seeds"] = tuple(range(given["seeds"]))
+    try:
+        config = replace(settings[options.size], **changed)
+    except ValueError as error:  # the settings' own checks
+        parser.error(str(error))
     out = options.out or Path("data", "runs", f"{name}{'-' * bool(options.size)}{options.size}.h5")
     try:
         work(config, out, given.get("jobs", 1))

@@ -62,10 +62,6 @@ N_DIGITS = 9
 N_GOOD = 5
 
 
-class SettingsError(ValueError):
-    """Settings that cannot be lived; the message names the setting, its value and what is allowed."""
-
-
 @dataclass(frozen=True)
 class Config:
     """Settings of the experiment; together with the library's version they determine every number.
@@ -150,17 +146,17 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.n_events % self.day:
-            raise SettingsError(f"n_events = {self.n_events} is no multiple of day = {self.day}; give whole days.")
+            raise ValueError(f"n_events = {self.n_events} is no multiple of day = {self.day}; give whole days.")
         if self.n_fixed < 1:
-            raise SettingsError(
+            raise ValueError(
                 f"event_fractions: {min(self.event_fractions):g} of n_events = {self.n_events} is less than one event; "
                 "make n_events larger."
             )
         if self.n_fixed not in self.looks:
-            raise SettingsError(f"looks lack {self.n_fixed}, the occurrences of the rarest event in a life; add it.")
+            raise ValueError(f"looks lack {self.n_fixed}, the occurrences of the rarest event in a life; add it.")
         for h in self.entries:
             if not 1 <= h < self.n_hops:
-                raise SettingsError(
+                raise ValueError(
                     f"entries: {h} is no hop with hidden cells where n_hops = {self.n_hops}; give hops from 1 to "
                     f"{self.n_hops - 1}, or more hops ({max(self.entries) + 1} for these entries)."
                 )
@@ -171,7 +167,7 @@ class Config:
         for name, given in known.items():
             if unknown := [h for h in given if h not in self.entries]:
                 allowed = ", ".join(map(str, self.entries))
-                raise SettingsError(f"{name}: no cue enters at hop {unknown[0]}; give some of entries = {allowed}.")
+                raise ValueError(f"{name}: no cue enters at hop {unknown[0]}; give some of entries = {allowed}.")
         known_fractions = {
             "sham_fractions": self.sham_fractions,
             "nearby_fractions": self.nearby_fractions * bool(self.nearby),
@@ -179,7 +175,7 @@ class Config:
         for name, fractions in known_fractions.items():
             if strange := [f for f in fractions if f not in self.event_fractions]:
                 allowed = ", ".join(f"{f:g}" for f in self.event_fractions)
-                raise SettingsError(f"{name}: {strange[0]:g} is not lived; give some of event_fractions = {allowed}.")
+                raise ValueError(f"{name}: {strange[0]:g} is not lived; give some of event_fractions = {allowed}.")
 
     @property
     def n_fixed(self) -> int:
@@ -1175,18 +1171,14 @@ def show(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
-    try:
-        return script.command_line(
-            argv,
-            doc=__doc__,
-            name="neglected_cue",
-            settings={"": Config(), "quick": QUICK},
-            sizes={"quick": "5 hops, one seed, 40 events, half a minute"},
-            work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
-        )
-    except SettingsError as error:  # of what --hops and --seeds make of the settings
-        print(error, file=sys.stderr)
-        return 2
+    return script.command_line(
+        argv,
+        doc=__doc__,
+        name="neglected_cue",
+        settings={"": Config(), "quick": QUICK},
+        sizes={"quick": "5 hops, one seed, 40 events, half a minute"},
+        work=lambda config, out, jobs: show(run(config, out, jobs=jobs)),
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ class Config:
     n_hops: int = 12
     seeds: tuple[int, ...] = (0, 1, 2)
 
+    def __post_init__(self) -> None:
+        if self.n_hops == 13:
+            raise ValueError("n_hops = 13 brings bad luck; give another.")
+
 
 QUICK, FULL = Config(seeds=(0,)), Config(seeds=tuple(range(10)))
 
@@ -57,6 +61,7 @@ def test_options_become_settings(arguments, config, out, jobs):
         (["--seeds", "0"], "--seeds 0: give 1 or more."),
         (["--jobs", "-1"], "--jobs -1: give 1 or more."),
         (["--quick", "--full"], "not allowed with argument"),
+        (["--hops", "13"], "n_hops = 13 brings bad luck; give another."),
     ],
 )
 def test_options_that_make_no_sense_are_refused(arguments, sentence, capsys):
