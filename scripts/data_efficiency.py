@@ -15,7 +15,7 @@ Source
 Command
     python scripts/data_efficiency.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default some 10 minutes (estimated from its processor time), and 2 or more to compile the hippocampus;
+    On two cores: default 9 minutes, and 2 or more to compile the hippocampus the first time;
     --quick, without that, half a minute. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says (accuracy is a curve over real events, and each problem has its

@@ -12,7 +12,7 @@ Source
 Command
     python scripts/one_time_event.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 12 minutes (estimated from its processor time), --quick 1 minute. It may be interrupted and
+    On two cores: default 11 minutes, --quick 1 minute, models compiled. It may be interrupted and
     goes on.
 Output
     One HDF5 file (docs/recording.md), a figure beside it as PNG and PDF, tables on the terminal.
