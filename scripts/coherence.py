@@ -14,7 +14,7 @@ Source
 Command
     python scripts/coherence.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 6 minutes, --quick half a minute, and half a minute to compile. It may be interrupted and goes
+    On two cores: default 4 minutes, --quick half a minute, and half a minute to compile. It may be interrupted and goes
     on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
