@@ -16,7 +16,7 @@ Source
 Command
     python scripts/continual_learning.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 8 minutes, --quick half a minute. It may be interrupted and goes on.
+    On two cores: default 5 minutes, --quick half a minute. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
