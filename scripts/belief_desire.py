@@ -12,7 +12,7 @@ Source
 Command
     python scripts/belief_desire.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 3 minutes, --quick half a minute. It may be interrupted and goes on.
+    On two cores: default 8 minutes, --quick half a minute. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -20,7 +20,7 @@ Output
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -803,6 +803,47 @@ def figure(summary: Mapping[str, Any]) -> Figure:
     return drawn
 
 
+def rows_of(summary: Mapping[str, Any], title: str, columns: Sequence[str], cell: Callable[..., np.ndarray]) -> Table:
+    """Return a table with a row for each learner and exposure; `cell` gives the seeds' values by these and column."""
+    table = Table(title=title)
+    for column in ("learner", "how often"):
+        table.add_column(column)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for i, learner in enumerate(summary["learner"]):
+        for e, exposure in enumerate(summary["exposure"]):
+            cells = (str(estimate(cell(i, e, k))) for k in range(len(columns)))
+            table.add_row(learner if e == 0 else "", exposure, *cells)
+    return table
+
+
+def by_place(summary: Mapping[str, Any], seeds: str) -> Table:
+    """Return shares of all relative changes, beliefs and desires together by how far upstream they are."""
+    places = ("execution", "action", "intention", "near", "middle", "far")
+    change = summary["change"][:, 0]
+    share = change / change.sum(-1, keepdims=True)
+    at = [[k for k, name in enumerate(summary["group"]) if name.split(", ")[-1] == place] for place in places]
+    title = f"Choice disapproved: share of the change by place, beliefs and desires together; {seeds}"
+    return rows_of(summary, title, places, lambda i, e, k: share[i, e][:, at[k]].sum(-1))
+
+
+def by_situation(summary: Mapping[str, Any], seeds: str) -> Table:
+    """Return squared changes of choices in each situation."""
+    title = f"Choice disapproved: squared change of choices, free of noise, times 1000; {seeds}"
+    columns = [*summary["situation"], "elsewhere"]
+    square = 1000 * summary["behaviour_square"][:, 0]
+    away = elsewhere(summary["situation"], square)
+    return rows_of(summary, title, columns, lambda i, e, k: away[i, e] if k == len(columns) - 1 else square[i, e][:, k])
+
+
+def execution_by_choice(summary: Mapping[str, Any], seeds: str) -> Table:
+    """Return what disapproval of the execution does, as a part of what that of the choice does."""
+    value, correction = (x[:, 1] / x[:, 0] for x in (summary["value_change"], summary["correction"]))
+    title = f"Execution disapproved, by choice disapproved; {seeds}"
+    kinds = {"values": value, "correction of the joke": correction, "values per correction": value / correction}
+    return rows_of(summary, title, list(kinds), lambda i, e, k: list(kinds.values())[k][i, e])
+
+
 def show(path: Path) -> None:
     """Print the tables and draw the figure."""
     with h5py.File(path) as file:
@@ -831,6 +872,8 @@ def show(path: Path) -> None:
                 cells += list(summary["behaviour_change"][at].T[1:4])
                 rate = f"{np.mean(summary['learning_rate'][i, e]):.3g}"
                 table.add_row(learner if e == 0 else "", exposure, rate, *(str(estimate(x)) for x in cells))
+        console.print(table)
+    for table in (by_place(summary, seeds), by_situation(summary, seeds), execution_by_choice(summary, seeds)):
         console.print(table)
     table = Table(title=f"Against the claim's margins; {seeds}. Expected: above 0, upstream share above 0.1")
     for column in ("measure", "learner", "how often"):

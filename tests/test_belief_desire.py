@@ -330,6 +330,24 @@ def test_summary_puts_each_life_in_its_place(script, summary):
     np.testing.assert_allclose(summary["correction_equal"][0, :, :, 1], 10 * lifetime)
 
 
+def cells_of(table, row):
+    return [list(column.cells)[row] for column in table.columns]
+
+
+def test_tables_say_where_the_change_is_and_what_execution_does_of_it(script, summary):
+    # All nine groups change alike, so that two of nine are near; execution changes half as much as choice does.
+    assert cells_of(script.by_place(summary, ""), 0)[2:] == ["0.111 [0.111, 0.111]"] * 3 + ["0.222 [0.222, 0.222]"] * 3
+    assert cells_of(script.execution_by_choice(summary, ""), 4)[1:] == [
+        "rarely",
+        "0.5 [0.5, 0.5]",
+        "1 [1, 1]",
+        "0.5 [0.5, 0.5]",
+    ]
+    shown = cells_of(script.by_situation(summary, ""), 3)
+    assert shown[:2] == ["error relay", "once"]
+    assert shown[2] == shown[-1] == "3e+03 [2e+03, 4e+03]"
+
+
 def test_comparisons_have_the_sign_that_the_argument_expects_above_zero(script, summary):
     found = {row[:3]: row[3] for row in script.comparisons(summary)}
     np.testing.assert_allclose(
