@@ -10,7 +10,7 @@ Source
 Command
     python scripts/cascade.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 10 minutes, --quick 1 minute, models compiled. It may be interrupted and goes on.
+    On two cores: default 6 minutes, --quick 1 minute, models compiled. It may be interrupted and goes on.
 Output
     One HDF5 file (docs/recording.md), two figures beside it as PNG and PDF (the front as an image, hop against
     occurrence; reach, latency and mismatch), tables on the terminal.
