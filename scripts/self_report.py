@@ -14,8 +14,7 @@ Source
 Command
     python scripts/self_report.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 8 minutes (estimated from its processor time), --quick half a minute. It may be
-    interrupted and goes on.
+    On two cores: default 7 minutes, --quick half a minute. It may be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -536,6 +535,8 @@ GOALS = ("what the asker expects", "truth")
 """What is approved where nothing but approval and disapproval is told: mixtures 0 and 1."""
 TOLD = ("state", "digit of the pair")
 """What is reported, and trained on the truth alone: what the action needs, and what it does not."""
+CHOICES = dict(zip(TOLD, (K, 2), strict=True))
+"""Of how many one is right."""
 TUNED, APPROVED, AGAIN, CONSULTED, TOLD_TRUTH, ASKED, ASKED_ONLY, STRETCH = range(8)
 """Stages of an agent, each with spike phases of its own; where a life has several stretches, they come last."""
 MAX_STAGES = 1000
@@ -1177,10 +1178,11 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             axes_.set_ylabel(f"I(report; {what} | {given}) (bit)")
         handles, labels = a.get_legend_handles_labels()
         before = Line2D([], [], linestyle="none", marker="s", color="black", markerfacecolor="white", markersize=4)
-        floor_look = Line2D([], [], linestyle=":", color="0.3", marker="_", markersize=6, linewidth=0.8)
+        floor_look = Line2D([], [], linestyle=":", color="0.3", marker="o", markerfacecolor="white", linewidth=0.8)
+        floor_look.set_markersize(3.5)
         drawn.legend(
             [*handles, before, floor_look],
-            [*labels, "before approval (d)", "floor, in the learner's colour (c)"],
+            [*labels, "before approval (d)", "floor, the learner's marker, open (c)"],
             loc="outside upper center",
             ncols=3,
             handlelength=3.4,
@@ -1191,9 +1193,10 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             plots.band(c, summary["hop"], np.where(change > 0, change, np.nan), **line)
             floor = reach.spread(summary["phase_difference"][i])
             at_hop = summary["hop"] + 0.06 * (i - (len(looks) - 1) / 2)
-            line = {"linestyle": ":", "marker": "_", "markersize": 6, "linewidth": 0.8}
-            c.plot(at_hop, np.where(floor > 0, floor, np.nan), color=look.color, **line)
+            line = {"color": look.color, "linestyle": ":", "marker": look.marker, "markerfacecolor": "white"}
+            c.plot(at_hop, np.where(floor > 0, floor, np.nan), markersize=3.5, linewidth=0.8, **line)
         c.set_yscale("log")
+        c.set_ylim(top=1)
         c.yaxis.set_minor_formatter(NullFormatter())
         c.set_xticks(summary["hop"])
         c.set_xlabel("hops upstream of the report")
@@ -1225,10 +1228,12 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         for t, told in enumerate(summary["told"]):
             for g, measure in enumerate(HELD):
                 for i, look in enumerate(looks):
-                    x = t * block + g * (width + 2) + 1.3 * i
+                    x = t * block + g * (width + 2) + 1.6 * i
                     _bars(f, summary[f"told_{measure}"][i, :, t], x, look.color, look.marker)
-            f.text(t * block + 2 * (width + 2) + 1.3 * middle, 108, told, ha="center", va="center", fontsize=6)
-        groups = [t * block + g * (width + 2) + 1.3 * middle for t in range(len(summary["told"])) for g in range(5)]
+            ends = [t * block - 1, t * block + (len(HELD) - 1) * (width + 2) + 1.6 * (len(looks) - 1) + 1]
+            f.plot(ends, [100 / CHOICES[told]] * 2, color="0.6", linewidth=0.7, linestyle=":")
+            f.text(t * block + 2 * (width + 2) + 1.6 * middle, 108, told, ha="center", va="center", fontsize=6)
+        groups = [t * block + g * (width + 2) + 1.6 * middle for t in range(len(summary["told"])) for g in range(5)]
         f.set_xticks(groups, list("0rRsS") * len(summary["told"]))
         f.set_xlabel("directions of s1 that are held")
         f.set_ylim(0, 113)
@@ -1248,9 +1253,9 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         plots.note(
             drawn,
             "a, b: dotted, reports shuffled. c: hops that did not change are left out; floor: the same life with "
-            "other spike phases, none in rates. d: the probe of before; dotted, chance. e: of the trials in which the "
-            "state was not what was reported. f: 0 nothing held, r the directions that the action reads, s all others "
-            "(slack), R and S as many random ones. "
+            "other spike phases, none in rates. d: the probe of before. d, f: dotted, chance. e: of the trials in "
+            "which the state was not what was reported. f: 0 nothing held, r the directions that the action reads, s "
+            "all others (slack), R and S as many random ones. "
             + (
                 "One seed, and therefore no interval."
                 if n_seeds == 1
