@@ -14,8 +14,8 @@ Source
 Command
     python scripts/neglected_cue.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 10 minutes (estimated), --quick half a minute; the first time compiling comes on top. It may
-    be interrupted and goes on.
+    On two cores: default 8 minutes, --quick half a minute; the first time compiling comes on top. It may be interrupted
+    and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -992,7 +992,11 @@ def by_fraction(axes: Axes, summary: Mapping[str, Any], values: np.ndarray, labe
 
 
 def survival_panel(axes: Axes, summary: Mapping[str, Any], h: int, k: int, n_events: int) -> None:
-    """Draw the lives that are not yet corrected, cue at one hop and E at one frequency."""
+    """Draw the lives that are not yet corrected, cue at one hop and E at one frequency.
+
+    Each curve has its symbol at a place of its own, so that curves that hide each other can be told.
+    """
+    places = n_events * (np.arange(2 * len(summary["learner"])) + 0.5) / (2 * len(summary["learner"]))
     for i, name in enumerate(summary["learner"]):
         look = plots.styles((name,))[0]
         for r, (width, fade) in enumerate(((1.1, 1.0), (2.6, 0.45))):
@@ -1006,6 +1010,9 @@ def survival_panel(axes: Axes, summary: Mapping[str, Any], h: int, k: int, n_eve
                 linewidth=width,
                 alpha=fade,
             )
+            place = places[2 * i + r]
+            there = alive[np.searchsorted(time, place, side="right") - 1]
+            axes.plot(place, there, color=look.color, marker=look.marker, alpha=fade, zorder=3)
     axes.set_ylim(-0.05, 1.08)
     axes.set_xlim(0, n_events * 1.02)
     axes.set_xlabel("real events (1)")
@@ -1013,14 +1020,20 @@ def survival_panel(axes: Axes, summary: Mapping[str, Any], h: int, k: int, n_eve
     plots.heading(axes, f"E {summary['event_fraction'][k]:g}, cue at hop {summary['entry'][h]}")
 
 
+def draw_shams(axes: Axes, summary: Mapping[str, Any], values: np.ndarray) -> None:
+    """Draw the mean of sham lives (learner, sham_fraction, seed) as open symbols, beside what they may hide."""
+    beside = 0.78 * summary["sham_fraction"]
+    for name, rows in zip(summary["learner"], values, strict=True):
+        if np.isfinite(rows).all():
+            look = plots.styles((name,))[0]
+            axes.plot(beside, rows.mean(-1), color=look.color, marker=look.marker, mfc="none", linestyle="")
+
+
 def norm_panel(axes: Axes, summary: Mapping[str, Any], h: int) -> None:
     """Draw the norm of the cue weights after as many occurrences, with its sham floor."""
     n_fixed = int(min(summary["occurrences"]))
     by_fraction(axes, summary, summary["cue_norm_fixed"][:, 0, h], f"norm, {n_fixed} times E (1)")
-    for name, floors in zip(summary["learner"], summary["cue_norm_sham_fixed"][:, h], strict=True):
-        if np.isfinite(floors).all():
-            color = plots.styles((name,))[0].color
-            axes.plot(summary["sham_fraction"], floors.mean(-1), color=color, marker="x", linestyle="")
+    draw_shams(axes, summary, summary["cue_norm_sham_fixed"][:, h])
     axes.set_ylim(bottom=0)
     plots.heading(axes, f"cue weights, hop {summary['entry'][h]}")
 
@@ -1034,6 +1047,8 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
         for row, replay in enumerate((OFF, REPLAY)):
             for axes, h, entry in zip(grid[row], range(len(entries)), entries, strict=False):
                 by_fraction(axes, summary, summary["discrimination"][:, row, h], "E told from A (1)")
+                if replay == OFF:
+                    draw_shams(axes, summary, summary["discrimination_sham"][:, h])
                 axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
                 axes.set_ylim(-0.1, 1.1)
                 plots.heading(axes, f"cue at hop {entry}, {'with' if replay == REPLAY else 'no'} replay")
@@ -1043,6 +1058,7 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
         norm_panel(last[0], summary, near)
         spikes = summary["signalled_frozen"][..., int(entries[near])]
         by_fraction(last[1], summary, spikes, "E minus A (spikes)")
+        last[1].set_ylim(bottom=0)
         plots.heading(last[1], f"signalled, frozen, hop {entries[near]}")
         by_fraction(last[2], summary, summary["kept_valence"][:, 0, -1], "valence of A kept (1)")
         last[2].axhline(1, color="0.8", linewidth=0.6, zorder=0)
@@ -1061,10 +1077,11 @@ def figure(summary: Mapping[str, Any], n_events: int) -> Figure:
         )
         plots.note(
             drawn,
-            f"{seeds} Lives of {n_events} real events. Not corrected: Kaplan-Meier, lives without a correction are "
-            "censored at their end; broad and pale: with replay; weights are looked at after some occurrences and at "
-            "the end only, so that a step may come late. Last row: without replay; norm of the cue weights, and "
-            "mismatch signalled per event at the cue's hop with weights frozen. Crosses: sham lives.",
+            f"{seeds} Lives of {n_events} real events. Open symbols, a little to the left: mean of sham lives. Not "
+            "corrected: Kaplan-Meier, lives without a correction are censored at their end; broad and pale: with "
+            "replay; one symbol on each curve; weights are looked at after some occurrences and at the end only, so "
+            "that a step may come late. Last row: without replay; norm of the cue weights, and mismatch signalled per "
+            "event at the cue's hop with weights frozen.",
         )
     return drawn
 
