@@ -540,6 +540,20 @@ def test_written_ledger(folder):
         assert image.size == (render.FIGURE_WIDTH, render.FIGURE_WIDTH // 2)
 
 
+def test_thin_lines_keep_their_colours_in_the_figures_of_the_ledger(folder):
+    colours = np.array([(163, 38, 15), (90, 42, 130), (224, 176, 0), (20, 20, 140), (46, 125, 79)], np.uint8)
+    shades = np.full((render.FIGURE_WIDTH // 2, render.FIGURE_WIDTH, 3), 255, np.uint8)
+    shades[:, :1000] -= np.arange(1000, dtype=np.uint8)[None, :, None] % 200
+    for k, colour in enumerate(colours):
+        shades[100 + 10 * k, 1100:] = colour
+    Image.fromarray(shades).save(folder / "cascade.png")
+    render.write(ledger.read(folder), folder / "out" / "ledger")
+    with Image.open(folder / "out" / "figures" / "cascade.png") as image:
+        kept = np.asarray(image.convert("RGB")).astype(int)
+    for k, colour in enumerate(colours):
+        assert np.abs(kept[100 + 10 * k, 1300] - colour).max() <= 25
+
+
 def test_the_command(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
     assert cli.main(["claims", str(folder), "--out", str(folder / "ledger")]) == 0

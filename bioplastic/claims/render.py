@@ -155,7 +155,9 @@ def write(ledger: Ledger, out: Path) -> tuple[Path, ...]:
             if entry.row is not None and source.exists():
                 with Image.open(source) as image:
                     image.thumbnail((FIGURE_WIDTH, 10 * FIGURE_WIDTH), Image.Resampling.LANCZOS)
-                    image.convert("RGB").save(folder / source.name, optimize=True)
+                    # Of 256 colours those of thin lines too: the usual methods spend most on shades of white.
+                    few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+                    few.save(folder / source.name, optimize=True)
                 figures[entry.path.stem] = f"figures/{source.name}"
         for path, text in zip(
             paths, (to_markdown(ledger, figures), to_html(ledger, figures), to_csv(ledger)), strict=True
