@@ -10,7 +10,7 @@ Source
 Command
     python scripts/frequency_and_salience.py [--quick | --full] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores, models compiled: default 9 minutes, --full 35 minutes (both estimated), --quick half a minute. It may
+    On two cores, models compiled: default 9 minutes, --full 35 minutes (estimated), --quick half a minute. It may
     be interrupted and goes on. Runs with frozen weights and salience 1 are taken from reach_vs_frequency.h5 where that
     lies beside the recording.
 Output

@@ -25,7 +25,7 @@ HEADINGS = (
     "recording",
     "made by",
 )
-FIGURE_WIDTH = 1400
+FIGURE_WIDTH = 1200
 """Pixels; a figure of the ledger is made smaller, the sharp one lies beside the recording."""
 _STYLE = (
     "body{font:15px/1.45 sans-serif;max-width:80em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}"
@@ -155,9 +155,8 @@ def write(ledger: Ledger, out: Path) -> tuple[Path, ...]:
             if entry.row is not None and source.exists():
                 with Image.open(source) as image:
                     image.thumbnail((FIGURE_WIDTH, 10 * FIGURE_WIDTH), Image.Resampling.LANCZOS)
-                    # Of 256 colours those of thin lines too: the usual methods spend most on shades of white.
-                    few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-                    few.save(folder / source.name, optimize=True)
+                    # In full colour: a palette merges learners that differ by the colour of a thin line.
+                    image.convert("RGB").save(folder / source.name, optimize=True)
                 figures[entry.path.stem] = f"figures/{source.name}"
         for path, text in zip(
             paths, (to_markdown(ledger, figures), to_html(ledger, figures), to_csv(ledger)), strict=True
