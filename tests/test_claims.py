@@ -551,7 +551,7 @@ def test_thin_lines_keep_their_colours_in_the_figures_of_the_ledger(folder):
     with Image.open(folder / "out" / "figures" / "cascade.png") as image:
         kept = np.asarray(image.convert("RGB")).astype(int)
     for k, colour in enumerate(colours):
-        assert np.abs(kept[100 + 10 * k, 1300] - colour).max() <= 25
+        assert np.abs(kept[100 + 10 * k, 1150] - colour).max() <= 25
     assert np.ptp(kept[50], axis=-1).max() <= 5, "greys stay grey"
 
 
