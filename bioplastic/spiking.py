@@ -713,8 +713,12 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
     }
     smoothing = 1 - np.exp(-float(step / PREDICTION_WINDOW))
     # The mismatch reads V after it has decayed (`cells.JUMP`), what runs at the start of a step before.
-    decay = np.exp(-float(spec.dt / parameters.tau_m))
-    names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing, "decay": decay}
+    kept = np.exp(-float(spec.dt / parameters.tau_m))
+    names = {"own_prediction": OWN_PREDICTION, "no_outcome": NO_OUTCOME, "smoothing": smoothing, "kept_of_V": kept}
+    if hidden := sorted(({*tables, *names}) & set(spiking.cells.variables)):  # Brian2 would take the rule's, and go on
+        raise ValueError(
+            f"{type(spec.rule).__name__}: the name {hidden[0]} is taken; call the rule's variable otherwise."
+        )
     spiking.cells.namespace.update(**tables, **names)
     if _has_variable(spec.rule, "window"):
         window = "int(outcome_at(t) != no_outcome)" + (f" + int(gated > {OPEN})" if recall else "")
@@ -730,7 +734,7 @@ def _assemble(spec: ModelSpec, *, compiled: bool) -> _Assembly:
         first += population.size
     first = 0
     known = "present" if recall else "clamp"  # with a hippocampus, a clamp need not be the outside world's
-    predicted = PHI.format(v="bias + (V - bias)*decay")
+    predicted = PHI.format(v="bias + (V - bias)*kept_of_V")
     for population in circuit.error_sources:
         group = spiking.population(population.name)
         row = f"(clip(happens, no_outcome, inf) + 1)*second, i + {first}"
