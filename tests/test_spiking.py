@@ -740,15 +740,25 @@ def test_reward_weighs_the_error_of_each_output_cell():
     assert mixed_up[3] == pytest.approx(plain[3] / 2, abs=2)
 
 
-def test_prediction_is_what_the_mismatch_reads():
+@pytest.mark.parametrize(
+    "rule", [RULE, LearnedFeedback(), RadiusRelay(), EquilibriumRelay()], ids=lambda r: type(r).__name__
+)
+def test_prediction_is_what_the_mismatch_reads(rule):
     # Many cells with small weights: V is all but constant. Read before it decays, it would be 1.05 instead of 1.
     circuit = Circuit((Population("x", 400, "input"), Population("y", 1, "error source")), (Projection("x", "y"),))
     task = replace(random_patterns(1, 400, 1, seed=0), stimuli=np.full((1, 400), 0.5))
     weights = Weights({"x_to_y": np.full((1, 400), 2 / 400)}, {"y": np.zeros(1)})
-    spec = ModelSpec(circuit, RULE, 1, 1, 2**10, n_snapshots=0)
+    spec = ModelSpec(circuit, rule, 1, 1, 2**10, n_snapshots=0)
     long = Timing(lead=600 * ms)
-    lived = model(spec, task, compiled=False).live(Life(probes(np.array([0])), long, RULE, weights))
+    lived = model(spec, task, compiled=False).live(Life(probes(np.array([0])), long, rule, weights))
     assert lived.prediction[0, 0] == pytest.approx(phi(1.0), abs=0.002)
+
+
+def test_a_rule_may_not_take_a_name_that_a_life_needs():
+    code = replace(RULE.code, cell_equations="smoothing : 1 (shared, constant)")
+    rule = type("Smooth", (type(RULE),), {"code": code})()
+    with pytest.raises(ValueError, match="Smooth: the name smoothing is taken; call the rule's variable otherwise"):
+        model(replace(SPEC, rule=rule), TASK, compiled=False).live(a_life(Event(0, 3), rule=rule))
 
 
 def test_reward_and_hippocampus_do_not_go_together():
