@@ -150,14 +150,14 @@ def write(ledger: Ledger, out: Path) -> tuple[Path, ...]:
     try:
         folder = out.parent / "figures"
         folder.mkdir(parents=True, exist_ok=True)
-        for entry in ledger.entries:
-            source = entry.path.with_suffix(".png")
-            if entry.row is not None and source.exists():
+        for recorded in dict.fromkeys(entry.path for entry in ledger.entries if entry.row is not None):
+            source = recorded.with_suffix(".png")
+            if source.exists():
                 with Image.open(source) as image:
                     image.thumbnail((FIGURE_WIDTH, 10 * FIGURE_WIDTH), Image.Resampling.LANCZOS)
                     # In full colour: a palette merges learners that differ by the colour of a thin line.
                     image.convert("RGB").save(folder / source.name, optimize=True)
-                figures[entry.path.stem] = f"figures/{source.name}"
+                figures[recorded.stem] = f"figures/{source.name}"
         for path, text in zip(
             paths, (to_markdown(ledger, figures), to_html(ledger, figures), to_csv(ledger)), strict=True
         ):
