@@ -12,7 +12,7 @@ Source
 Command
     python scripts/learn_digits.py [--quick | --full] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 9 minutes, --quick half a minute, --full 2 hours (estimated). It may be interrupted
+    On two cores: default 5 minutes, --quick half a minute, --full 2 hours (estimated). It may be interrupted
     and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, a table on the terminal.
