@@ -2,7 +2,8 @@
 # usage: scripts/run_all.sh [--quick] [--out FOLDER]
 #
 # Make every recording that the ledger of claims reads, then the ledger. What is complete is not run again, and what
-# was interrupted goes on. On two cores: an hour and a half for all (the sum of its parts), 10 minutes with --quick, whose few seeds decide nothing.
+# was interrupted goes on. On two cores: an hour and a half for all (the sum of its parts), 10 minutes with --quick,
+# whose few seeds decide nothing.
 # The recordings go to data/runs (data/runs/quick with --quick), the ledger beside them as ledger.md, .html and .csv.
 # PYTHON=python3.12 chooses the interpreter.
 set -euo pipefail
