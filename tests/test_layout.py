@@ -14,7 +14,20 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module imports only from the ones before it. Within rules/, which is one entry, files may import each
 # other.
 ORDER = (
-    *("units", "chance", "circuit", "cells", "rules", "tasks", "events", "replay_buffer", "relays", "hippocampus", "life"),
+    *(
+        "units",
+        "cache",
+        "chance",
+        "circuit",
+        "cells",
+        "rules",
+        "tasks",
+        "events",
+        "replay_buffer",
+        "relays",
+        "hippocampus",
+        "life",
+    ),
     *("recording", "spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots"),
     *("claims", "cli"),
 )
