@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bioplastic import __version__
-from bioplastic.recording import SUMMARY_VARIABLES, Recording, RecordingError, read
+from bioplastic.recording.schema1 import SUMMARY_VARIABLES, Recording, RecordingError, read
 
 if TYPE_CHECKING:
     from rich.console import Console

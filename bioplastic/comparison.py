@@ -2,7 +2,7 @@
 
 ```python
 from bioplastic.comparison import compare
-from bioplastic.recording import read
+from bioplastic.recording.schema1 import read
 
 for verdict in compare(read("reach.h5").summary).verdicts:
     print(verdict)
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bioplastic import reach
-from bioplastic.recording import SUMMARY_VARIABLES, RecordingError, Summary
+from bioplastic.recording.schema1 import SUMMARY_VARIABLES, RecordingError, Summary
 
 SCREENED = "error relay"
 UNSCREENED = "error relay, unscreened"

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from bioplastic import reach
 from bioplastic.comparison import replay_index, values_of
-from bioplastic.recording import Recording, RecordingError, Summary
+from bioplastic.recording.schema1 import Recording, RecordingError, Summary
 
 MM = 1 / 25.4
 WIDTH = 180 * MM

@@ -17,8 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from bioplastic import recording, spiking, sweep
+from bioplastic import spiking, sweep
 from bioplastic.events import Schedule, Timing, lay_out
+from bioplastic.recording import schema1 as recording
 
 NO_TERMINAL_WIDTH = 110
 """Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""

@@ -32,9 +32,10 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, script, sweep, theory
+from bioplastic import plots, reach, script, sweep, theory
 from bioplastic.circuit import Circuit, Population, Projection
-from bioplastic.recording import Labelled, Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Labelled, Variable
 
 Progress = Callable[[float], None]
 SCHEMA = "bioplastic anchors"

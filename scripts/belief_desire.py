@@ -32,13 +32,14 @@ from bioplastic_models import belief_desire, chain
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.comparison import estimate
 from bioplastic.events import OWN_PREDICTION, Schedule, probes, random_life
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 

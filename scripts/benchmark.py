@@ -33,11 +33,12 @@ from brian2 import Hz, ms
 from rich.console import Console
 from rich.table import Table
 
-from bioplastic import reach, recording, spiking, twin
+from bioplastic import reach, spiking, twin
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, lay_out, probes, random_life
 from bioplastic.hippocampus import Memory, Replay
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task, digits
 

@@ -42,9 +42,10 @@ from matplotlib.patches import Patch
 from rich.table import Table
 from scipy import signal, sparse
 
-from bioplastic import plots, recording, script, spiking, sweep
+from bioplastic import plots, script, spiking, sweep
 from bioplastic.comparison import Estimate, estimate
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 
 SCHEMA = "bioplastic ca3 replay"
 

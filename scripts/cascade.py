@@ -32,11 +32,12 @@ from bioplastic_models import chain
 from brian2 import Network, prefs, second
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.audit import audit
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
 from bioplastic.rules.equilibrium_relay import agreeing_feedback

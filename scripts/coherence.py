@@ -38,12 +38,13 @@ from bioplastic_models import association
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from bioplastic import comparison, plots, reach, recording, script, spiking, sweep
+from bioplastic import comparison, plots, reach, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.events import NO_OUTCOME, Kind, Schedule, Timing
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.tasks import OUTCOME_RANGE, Task
 

@@ -44,13 +44,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.cells import ERROR_SIGN, CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.comparison import Estimate, estimate
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
 from bioplastic.hippocampus import Hippocampus, Replay, Target
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import LEARN, RELAY, ErrorRelay

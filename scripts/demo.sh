@@ -8,6 +8,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 case "${1:-}" in -h | --help) show_help; exit 0 ;; esac
 
-use_env twin,xarray
+use_env twin
 cd "$ROOT"
 exec python scripts/reach_vs_frequency.py "$@"

@@ -38,12 +38,13 @@ from matplotlib.patheffects import withStroke
 from rich.table import Table
 from scipy import stats
 
-from bioplastic import plots, reach, recording, script, spiking, sweep, theory
+from bioplastic import plots, reach, script, spiking, sweep, theory
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.comparison import estimate
 from bioplastic.events import Schedule, Timing, random_life
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
 from bioplastic.rules.equilibrium_relay import agreeing_feedback

@@ -36,11 +36,12 @@ from brian2 import ms
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Kind, Schedule, Timing, probes
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.fixed_feedback import random_feedback

@@ -41,12 +41,13 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from scipy import stats
 
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Weights
 from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback

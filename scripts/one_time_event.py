@@ -43,12 +43,13 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from rich.table import Table
 
 from bioplastic import hippocampus as hippocampal
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.comparison import Estimate, estimate
 from bioplastic.events import Event, Kind, Schedule, lay_out, random_life
 from bioplastic.hippocampus import Memory, Replay
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.tasks import Task, digits
 

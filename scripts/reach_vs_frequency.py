@@ -29,9 +29,10 @@ import numpy as np
 from bioplastic_models import chain
 from rich.table import Table
 
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Schedule, Timing, probes, random_life
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.latent_equilibrium import LatentEquilibrium
 from bioplastic.rules.predictive_coding import PredictiveCoding

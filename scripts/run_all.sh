@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
 done
 case "$out" in "" | /*) ;; *) out=$PWD/$out ;; esac
 
-use_env twin,xarray
+use_env twin
 cd "$ROOT"
 out=${out:-data/runs${size:+/quick}}
 bioplastic claims --list | while read -r name options; do

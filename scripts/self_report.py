@@ -44,13 +44,14 @@ from sklearn.metrics import mutual_info_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bioplastic import plots, reach, recording, script, spiking, sweep
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.cells import CellParameters, phi, phi_slope
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS, SHARE_MARGIN
 from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, probes
-from bioplastic.recording import Variable
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.form import Rule
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task, digits

@@ -38,11 +38,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import isotonic_regression, minimize_scalar
 
-from bioplastic import plots, reach, recording, script, spiking, sweep, theory
+from bioplastic import plots, reach, script, spiking, sweep, theory
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.comparison import Estimate, estimate
 from bioplastic.events import Schedule, random_life
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task, digits
 

@@ -16,7 +16,7 @@ from bioplastic import cli
 from bioplastic.claims import evidence, ledger, render
 from bioplastic.claims.criterion import CLAIMS, Condition, Row, overall
 from bioplastic.claims.evidence import EVIDENCE, Measures
-from bioplastic.recording import RecordingError, Variable, write_hdf5, write_labelled
+from bioplastic.recording.schema1 import RecordingError, Variable, write_hdf5, write_labelled
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SEEDS = np.arange(5)

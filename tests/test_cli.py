@@ -15,7 +15,7 @@ import pytest
 from bioplastic import __version__
 from bioplastic.cli import main
 from bioplastic.comparison import Condition, Estimate, compare, decide, estimate
-from bioplastic.recording import (
+from bioplastic.recording.schema1 import (
     SUMMARY_VARIABLES,
     Experiment,
     LearningRateSweep,
@@ -332,7 +332,7 @@ def test_all_missing():
 
 def test_three_lines_of_python(path):
     from bioplastic.comparison import compare
-    from bioplastic.recording import read
+    from bioplastic.recording.schema1 import read
 
     assert [v.outcome for v in compare(read(path).summary).verdicts][3] == "supported"
 

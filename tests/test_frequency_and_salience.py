@@ -61,7 +61,7 @@ def test_axes_are_in_rising_order(script, name):
 
 
 def test_runs_are_taken_only_where_they_are_the_same(script):
-    from bioplastic import recording
+    from bioplastic.recording import schema1 as recording
 
     main = recording.read(GOLDEN)
     settings = {
@@ -176,7 +176,7 @@ def test_changes_are_relative_to_the_start(script):
 
 
 def test_what_is_taken_from_the_main_job_has_its_sham_floor(script):
-    from bioplastic import recording
+    from bioplastic.recording import schema1 as recording
 
     main = recording.read(GOLDEN)
     settings = {

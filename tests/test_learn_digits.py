@@ -13,7 +13,7 @@ from bioplastic_models import chain
 from brian2 import ms
 
 from bioplastic.cells import phi
-from bioplastic.recording import RecordingError
+from bioplastic.recording.schema1 import RecordingError
 from bioplastic.tasks import digits
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "learn_digits.py"

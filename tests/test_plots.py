@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from bioplastic import plots
-from bioplastic.recording import Experiment, RecordingError, Run, Summary, read
+from bioplastic.recording.schema1 import Experiment, RecordingError, Run, Summary, read
 
 LEARNERS = (
     "error relay",

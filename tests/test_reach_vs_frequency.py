@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bioplastic import recording
+from bioplastic.recording import schema1 as recording
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "reach_vs_frequency.py"
 

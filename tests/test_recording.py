@@ -18,8 +18,8 @@ import h5py
 import numpy as np
 import pytest
 
-from bioplastic import recording
-from bioplastic.recording import (
+from bioplastic.recording import schema1 as recording
+from bioplastic.recording.schema1 import (
     COORDINATES,
     RUN_VARIABLES,
     SCHEMA_VERSION,

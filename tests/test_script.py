@@ -11,8 +11,9 @@ import pytest
 from brian2 import ms
 from rich.progress import Progress
 
-from bioplastic import recording, script
+from bioplastic import script
 from bioplastic.events import Event, Kind, Schedule, Timing
+from bioplastic.recording import schema1 as recording
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bioplastic import recording, theory
+from bioplastic import theory
 from bioplastic.circuit import Circuit, Population, Projection
+from bioplastic.recording import schema1 as recording
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "theory.py"
 

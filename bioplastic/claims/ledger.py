@@ -10,7 +10,7 @@ import h5py
 
 from bioplastic.claims.criterion import CLAIMS, NOT_RECORDED, Claim, Row, overall
 from bioplastic.claims.evidence import EVIDENCE, Evidence
-from bioplastic.recording import RecordingError
+from bioplastic.recording.schema1 import RecordingError
 
 
 @dataclass(frozen=True)

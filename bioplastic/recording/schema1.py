@@ -31,6 +31,8 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bioplastic.recording.errors import RecordingError
+
 __all__ = [
     "COORDINATES",
     "EVENT_KINDS",
@@ -67,10 +69,6 @@ SCHEMA_VERSION = 1
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
-
-
-class RecordingError(Exception):
-    """A recording cannot be written or read. The message says why, and what to do."""
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -756,7 +754,8 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None], *, schema: str = S
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["complete"] = np.int8(1)
         fill(file)
-    _put_in_place(path, memory.getbuffer())
+    with memory.getbuffer() as content:
+        _put_in_place(path, content)
 
 
 def write_provenance(file: h5py.File, *, title: str, config: Mapping[str, object], script: str) -> None:

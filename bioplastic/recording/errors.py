@@ -1,0 +1,69 @@
+"""What is wrong with a recording, said in a sentence that ends in the fix."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class RecordingError(Exception):
+    """A recording cannot be written or read. The message says why, and what to do."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system raises while `path` is written into a sentence that names it.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    RecordingError
+        It could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RecordingError(f"{path} could not be written: {_remedy(path, error)}") from error
+
+
+def _remedy(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "no space left. Free some and run again, finished runs are kept; or give another --out."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{path.parent} is read-only. Make it writable, or give another --out."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR):
+        return f"a folder on the way is missing, or is a file ({error}). Give another --out."
+    return f"{error}. Run again, finished runs are kept; or give another --out."
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while `path` is read into a sentence: it is damaged, or in use.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    RecordingError
+        It is damaged, or another process writes it.
+    """
+    try:
+        yield
+    except RecordingError:
+        raise
+    except BlockingIOError as error:
+        raise RecordingError(f"{path} is in use by another process, which writes it: wait for it to end.") from error
+    except MemoryError as error:
+        raise RecordingError(f"{path} is damaged, or too large for this machine's memory.") from error
+    except Exception as error:  # h5py, h5netcdf and xarray raise of every kind when a header is damaged
+        raise RecordingError(
+            f"{path} is damaged ({type(error).__name__}: {error}): copy it again, or remove it and run its script "
+            "again."
+        ) from error
