@@ -13,24 +13,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A module imports only from the ones before it. Within rules/, which is one entry, files may import each
 # other.
+# fmt: off
 ORDER = (
-    *(
-        "units",
-        "cache",
-        "chance",
-        "circuit",
-        "cells",
-        "rules",
-        "tasks",
-        "events",
-        "replay_buffer",
-        "relays",
-        "hippocampus",
-        "life",
-    ),
-    *("recording", "spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots"),
-    *("claims", "cli"),
+    "units", "cache", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
+    "replay_buffer", "relays", "hippocampus", "life", "compiled", "spiking", "twin", "live",
+    "reach", "recording", "audit", "study", "theory", "sweep", "script", "comparison", "plots", "claims", "cli",
 )
+# fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
 # Analysis works on recordings and must run where neither simulator is.
 SIMULATORS = {"brian2", "torch"}
