@@ -17,8 +17,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from bioplastic import reach
 from bioplastic.recording.schema1 import SUMMARY_VARIABLES, RecordingError, Summary
+from bioplastic.statistics import Estimate, estimate
 
 SCREENED = "error relay"
 UNSCREENED = "error relay, unscreened"
@@ -39,50 +39,6 @@ FLOAT = NDArray[np.float64]
 
 # ---------------------------------------------------------------------------------------------------
 # Estimates
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with its 95 % bootstrap interval.
-
-    Attributes
-    ----------
-    mean, low, high : float
-        NaN where nothing was measured.
-    n : int
-        Number of seeds it rests on.
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        if not self.n:
-            return "–"
-        if self.n == 1:
-            return f"{self.mean:.3g}"
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
-
-
-def estimate(values: FLOAT) -> Estimate:
-    """Mean over seeds with its interval.
-
-    Parameters
-    ----------
-    values : array, shape (n_seeds,)
-        NaN where a seed is missing.
-
-    Returns
-    -------
-    Estimate
-    """
-    present = values[~np.isnan(values)]
-    if not present.size:
-        return Estimate(np.nan, np.nan, np.nan, 0)
-    low, high = reach.interval(present)
-    return Estimate(float(present.mean()), float(low), float(high), present.size)
 
 
 def _length(values: FLOAT) -> Estimate:

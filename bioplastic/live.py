@@ -1,0 +1,122 @@
+"""One life by any rule, real and sham, with replicates: the instrument at its smallest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bioplastic.circuit import Circuit, Weights
+from bioplastic.events import Schedule, Timing
+from bioplastic.life import Life, Lived
+from bioplastic.tasks import Task
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Real and sham lives of one network by one rule.
+
+    Attributes
+    ----------
+    circuit : Circuit
+    task : Task
+    life : Life
+        The first real one.
+    real, sham : tuple of Lived, shape (n_replicates,)
+        Pairs that share their spike phases; nothing else differs from pair to pair. In the twin, where nothing is
+        random, there is one. In spikes there is one more sham than there are real lives, to measure how far two shams
+        drift apart.
+    """
+
+    circuit: Circuit
+    task: Task
+    life: Life
+    real: tuple[Lived, ...]
+    sham: tuple[Lived, ...]
+
+    @property
+    def occurrences(self) -> np.ndarray:
+        """Occurrence of the rare event after which each snapshot was taken, the end of the life last."""
+        counted = np.cumsum(self.life.schedule.rare)
+        return np.array([*(counted[event] for event in self.life.snapshots), counted[-1]])
+
+    def _repr_html_(self) -> str:
+        """Return a line for a notebook."""
+        rule, schedule = type(self.life.rule).__name__, self.life.schedule
+        return (
+            f"<p><b>{rule}</b>: {len(self.real)} real and {len(self.sham)} sham lives of {len(schedule)} events, "
+            f"{schedule.n_occurrences} of them rare; {self.circuit.n_hops} hops. "
+            "<code>bioplastic.compare({'a name': lives})</code> says how far change reached.</p>"
+        )
+
+
+def live(
+    circuit: Circuit,
+    task: Task,
+    events: Schedule,
+    rule: Any,
+    start: Weights,
+    *,
+    replicates: int = 1,
+    snapshots: Sequence[int] = (),
+    timing: Timing | None = None,
+    seed: int = 0,
+    **others: Any,
+) -> Lives:
+    """Live a schedule by any rule, and the same with the rare event's outcome as the network predicts it (sham).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    events : Schedule
+    rule : object
+        One of `bioplastic.rules`: one that spikes lives in Brian2, any other in the rate twin.
+    start : Weights
+    replicates : int, optional
+        Pairs of lives, real and sham, each pair with spike phases of its own.
+    snapshots : sequence of int, optional
+        Events after which the weights are looked at, beside the end.
+    timing : Timing, optional
+        Phases of an event; by default as long as activity takes to settle in the circuit.
+    seed : int, optional
+        Of the first pair's spike phases, and of all else that is random.
+    **others
+        Further fields of `bioplastic.life.Life`.
+
+    Returns
+    -------
+    Lives
+
+    Raises
+    ------
+    ValueError
+        `replicates` is less than 1.
+    """
+    if replicates < 1:
+        raise ValueError(f"replicates = {replicates}; give the number of pairs of lives, 1 or more.")
+    timing = timing or Timing.settling(circuit.n_hops)
+    life = Life(events, rule, start, timing=timing, snapshots=tuple(snapshots), seed=seed, **others)
+    sham = replace(life, schedule=events.sham())
+    if not hasattr(rule, "code"):
+        from bioplastic import twin
+
+        real_lived, sham_lived = twin.live(circuit, task, [life, sham])
+        return Lives(circuit, task, life, (real_lived,), (sham_lived,))
+    from concurrent.futures import ThreadPoolExecutor
+
+    from bioplastic.events import lay_out
+    from bioplastic.spiking import ModelSpec, model
+
+    n_steps = len(lay_out(events, timing).stimulus)
+    made = model(ModelSpec.with_room(circuit, rule, task, n_steps), task)
+    pairs = range(replicates)
+    wanted = [
+        *(replace(life, phases=seed + k) for k in pairs),
+        *(replace(sham, phases=seed + k) for k in (*pairs, replicates)),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        lived = list(pool.map(made.live, wanted))
+    return Lives(circuit, task, life, tuple(lived[:replicates]), tuple(lived[replicates:]))

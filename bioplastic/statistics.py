@@ -1,0 +1,139 @@
+"""Means over seeds and how sure they are: intervals, spreads, slopes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+RESAMPLES = 2000
+"""Bootstrap samples of an interval; ten seeds have no finer percentiles to offer."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95 % bootstrap interval.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        NaN where nothing was measured.
+    n : int
+        Number of seeds it rests on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        if not self.n:
+            return "–"
+        if self.n == 1:
+            return f"{self.mean:.3g}"
+        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def estimate(values: ArrayLike) -> Estimate:
+    """Mean over seeds with its interval.
+
+    Parameters
+    ----------
+    values : array, shape (n_seeds,)
+        NaN where a seed is missing.
+
+    Returns
+    -------
+    Estimate
+    """
+    numbers = np.asarray(values, float)
+    present = numbers[~np.isnan(numbers)]
+    if not present.size:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    low, high = interval(present)
+    return Estimate(float(present.mean()), float(low), float(high), present.size)
+
+
+def slope(values: ArrayLike, x: ArrayLike, *, axis: int = -1) -> np.ndarray:
+    """Slope of the straight line through values, by least squares.
+
+    Parameters
+    ----------
+    values : array
+        NaN where one is missing.
+    x : array, shape (n,)
+        Where along `axis` they are.
+    axis : int
+        The axis of `x`.
+
+    Returns
+    -------
+    array
+        Shape of `values` without `axis`; NaN where there are fewer than two values.
+    """
+    rows, at = np.moveaxis(np.asarray(values, float), axis, -1), np.asarray(x, float)
+    found = np.full(rows.shape[:-1], np.nan)
+    for index in np.ndindex(found.shape):
+        there = np.isfinite(rows[index])
+        if there.sum() > 1:
+            found[index] = stats.linregress(at[there], rows[index][there]).slope
+    return found
+
+
+def spread(differences: ArrayLike) -> np.ndarray:
+    """Sham floor: root mean square, over seeds, of the difference between two sham runs.
+
+    Parameters
+    ----------
+    differences : array, shape (n_seeds, ...)
+
+    Returns
+    -------
+    array, shape (...)
+    """
+    return np.sqrt(np.nanmean(np.square(np.asarray(differences, float)), axis=0))
+
+
+def interval(
+    values: ArrayLike, *, axis: int = -1, confidence: float = 0.95, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap confidence interval of a mean over seeds.
+
+    Parameters
+    ----------
+    values : array
+    axis : int
+        The axis of the seeds; NaN counts as a seed that is missing.
+    confidence : float
+        In (0, 1).
+    seed : int
+        Seed of the resampling.
+
+    Returns
+    -------
+    low, high : array
+        Shape of `values` without `axis`. Percentile bounds; equal where all seeds agree or only one is there, NaN
+        where there is none.
+    """
+    rows = np.moveaxis(np.asarray(values, float), axis, -1)
+    low, high = np.full(rows.shape[:-1], np.nan), np.full(rows.shape[:-1], np.nan)
+    for index in np.ndindex(rows.shape[:-1]):
+        present = rows[index][~np.isnan(rows[index])]
+        if not len(present):
+            continue
+        if len(present) == 1 or np.ptp(present) == 0:
+            low[index] = high[index] = present[0]
+            continue
+        bounds = stats.bootstrap(
+            (present,),
+            np.mean,
+            n_resamples=RESAMPLES,
+            confidence_level=confidence,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        low[index], high[index] = bounds.low, bounds.high
+    return low, high

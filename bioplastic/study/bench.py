@@ -1,0 +1,174 @@
+"""What all runs of a study share: the circuit, the task, the start weights, the compiled models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bioplastic.circuit import Circuit, Feedback, Weights
+from bioplastic.hippocampus import Hippocampus
+from bioplastic.life import Life, Lived
+from bioplastic.spiking import Model, ModelSpec, model
+from bioplastic.study.design import Condition
+from bioplastic.study.learner import Learner, check_learners
+from bioplastic.tasks import Task
+
+Progress = Callable[[float], None]
+"""Called with the fraction that is done."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Lives that a measure needs, of one bench; what they left is what the measure gets back."""
+
+    bench: Bench
+    lives: tuple[Life, ...]
+
+
+Measure = Generator[Ask, list[Lived], xr.Dataset]
+"""A measure of one condition: it yields the lives that it needs, gets back what they left, and returns a dataset."""
+
+
+class Bench:
+    """What all runs of a study share.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    seeds : sequence of int
+        Of the networks that are pretrained.
+    learners : sequence of Learner
+        Whose models are compiled.
+    hippocampus : Hippocampus, optional
+        With it memory drives what the outside world does not.
+    longest : float, optional
+        Length of the longest life, in steps of the timing's resolution, if it is long.
+    pretrain : Pretraining, optional
+        How the start weights come about.
+    record_spikes : bool, optional
+        Whether lives leave their ordinary spikes.
+
+    Attributes
+    ----------
+    start : dict of int to Weights
+        By seed, once it is prepared.
+
+    Raises
+    ------
+    StudyError
+        There is no learner, or two have one name.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        task: Task,
+        seeds: Sequence[int],
+        learners: Sequence[Learner],
+        *,
+        hippocampus: Hippocampus | None = None,
+        longest: float = 0,
+        pretrain: Any = None,
+        record_spikes: bool = False,
+    ) -> None:
+        check_learners(learners)
+        self.circuit, self.task, self.seeds, self.learners = circuit, task, tuple(seeds), tuple(learners)
+        self.hippocampus, self.longest, self.pretraining = hippocampus, longest, pretrain
+        self.record_spikes = record_spikes
+        self.start: dict[int, Weights] = {}
+        self._models: dict[Any, Model] = {}
+        self._compiling = threading.Lock()
+
+    def prepare(self, progress: Progress) -> None:
+        """Pretrain the networks and compile the models, both from the cache if they are there."""
+        from bioplastic import twin
+
+        rules = [learner.rule(0.0) for learner in self.learners if learner.spikes]
+        with ThreadPoolExecutor(1) as executor:
+            compiling = executor.submit(lambda: [self.model(rule) for rule in rules])
+            found = twin.pretrained(self.circuit, self.task, self.seeds, self.pretraining, progress=progress)
+            self.start = dict(zip(self.seeds, found, strict=True))
+            compiling.result()
+        progress(1.0)
+
+    def model(self, rule: Any) -> Model:
+        """Return the model that lives by a rule that spikes, compiled when it is first asked for."""
+        with self._compiling:
+            key = repr(rule.code)
+            if key not in self._models:
+                decays = any(np.isfinite(x.tau_w) and repr(x.rule(0.0).code) == key for x in self.learners if x.spikes)
+                spec = ModelSpec.with_room(
+                    self.circuit, rule, self.task, self.longest, restoring=decays, hippocampus=self.hippocampus
+                )
+                self._models[key] = model(spec, self.task)
+            return self._models[key]
+
+    def feedback(self, condition: Condition) -> Feedback | None:
+        """Return the feedback weights that a condition's network begins with, if they are not its forward weights."""
+        make, seed = condition.who.feedback, condition["seed"]
+        return None if make is None else make(self.circuit, self.start[seed], self.task, seed)
+
+    def life(self, condition: Condition, schedule: Any, **others: Any) -> Life:
+        """Return the life of a condition from the start weights of its seed.
+
+        Parameters
+        ----------
+        condition : Condition
+            With a learner and the label `seed`.
+        schedule : Schedule
+        **others
+            Fields of `Life` that are not to be the condition's.
+        """
+        learner, seed = condition.who, condition["seed"]
+        fields: dict[str, Any] = {
+            "rule": condition.rule,
+            "weights": self.start[seed],
+            "timing": learner.timing,
+            "feedback": self.feedback(condition),
+            "tau_w": learner.tau_w,
+            "seed": seed,
+        }
+        return Life(schedule, **(fields | others))
+
+    def ask(self, *lives: Life) -> Ask:
+        """Ask for lives, in a measure: ``lived = yield bench.ask(real, sham)``."""
+        return Ask(self, lives)
+
+    def live(self, lives: Sequence[Life], progress: Progress | None = None) -> list[Lived]:
+        """Live lives by any rules: those that spike one after the other, those of the twin all at once.
+
+        Parameters
+        ----------
+        lives : sequence of Life
+        progress : callable, optional
+            Called with the fraction that is done of what the twin lives.
+
+        Returns
+        -------
+        list of Lived
+        """
+        from bioplastic import twin
+
+        found: dict[int, Lived] = {}
+        batches: dict[Any, list[int]] = {}
+        for k, life in enumerate(lives):
+            if hasattr(life.rule, "code"):
+                found[k] = self.model(life.rule).live(life)
+            else:
+                batches.setdefault((life.rule.inference, len(life.schedule)), []).append(k)
+        for n, batch in enumerate(batches.values()):
+
+            def part(fraction: float, n: int = n) -> None:
+                if progress is not None:
+                    progress((n + fraction) / len(batches))
+
+            lived = twin.live(self.circuit, self.task, [lives[k] for k in batch], progress=part)
+            found |= dict(zip(batch, lived, strict=True))
+        return [found[k] for k in range(len(lives))]

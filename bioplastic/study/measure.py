@@ -1,0 +1,256 @@
+"""What is measured of lives: each measure a function that returns labelled arrays, named where it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from bioplastic import reach
+from bioplastic.circuit import Circuit, Weights
+from bioplastic.events import Kind, Schedule, Timing, lay_out
+from bioplastic.recording import labelled
+from bioplastic.tasks import Task
+
+Measures = dict[str, xr.Variable]
+"""Labelled arrays by name, to be put together into a dataset."""
+
+SMALLEST_IMPROVEMENT = 0.05
+"""Fraction of the output error that must be gone before anybody asks which hops it was that did it."""
+EVENT_KINDS = tuple(kind.name.lower() for kind in Kind)
+
+
+def dataset(circuit: Circuit, *measures: Measures) -> xr.Dataset:
+    """Put measures together; hops are labelled.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    *measures : dict of str to Variable
+    """
+    together = {name: variable for part in measures for name, variable in part.items()}
+    return xr.Dataset(together, {"hop": hop_axis(circuit.n_hops)})
+
+
+def hop_axis(n_hops: int) -> xr.Variable:
+    """Label the hops of a circuit."""
+    return labelled("hop", np.arange(n_hops), "hops upstream of the error source")
+
+
+def events(schedule: Schedule, timing: Timing) -> Measures:
+    """Say what was shown when.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    timing : Timing
+    """
+    onset = lay_out(schedule, timing).onset * float(timing.resolution)
+    return {
+        "event_time": labelled("event", onset, "time at which the event begins", "s"),
+        "event_kind": labelled("event", schedule.kind.astype("int8"), "kind of event", flags=EVENT_KINDS),
+        "event_occurrence": labelled("event", schedule.occurrence, "occurrence of the rare event, from 1 (0: none)"),
+        "event_salience": labelled(
+            "event", schedule.salience, "salience: how many times as long the outcome stays present"
+        ),
+        "event_replayed": labelled("event", schedule.replayed, "whether the event is a replay", flags=("no", "yes")),
+        "event_stimulus": labelled(
+            "event", np.where(schedule.resting, -1, schedule.stimulus), "index of the stimulus (-1: none)"
+        ),
+    }
+
+
+def output_error(task: Task, schedule: Schedule, prediction: np.ndarray) -> Measures:
+    """Squared error of each event's prediction.
+
+    Parameters
+    ----------
+    task : Task
+    schedule : Schedule
+    prediction : array, shape (n_events, n_outputs)
+    """
+    error = np.square(prediction - task.outcomes[schedule.outcome]).sum(1)
+    return {"output_error": labelled("event", error, "error of the output (NaN: no outcome)")}
+
+
+def changes(
+    circuit: Circuit, start: Weights, real: Sequence[Weights], sham: Sequence[Weights], sham2: Sequence[Weights]
+) -> Measures:
+    """Relative change of the weights at each look, against the sham run and between two shams.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    start : Weights
+    real, sham, sham2 : sequence of Weights, shape (n_looks,)
+    """
+
+    def distances(one: Sequence[Weights], other: Sequence[Weights]) -> np.ndarray:
+        pairs = zip(one, other, strict=True)
+        found = [reach.relative_change(circuit, a.forward, b.forward, start.forward) for a, b in pairs]
+        return np.reshape(found, (len(one), circuit.n_hops))
+
+    axes = ("snapshot", "hop")
+    return {
+        "change": labelled(axes, distances(real, sham), "relative change of the weights against the sham run"),
+        "change_floor": labelled(
+            axes, distances(sham2, sham), "relative change of the weights between two sham runs (sham floor)"
+        ),
+        "change_sham": labelled(
+            axes,
+            distances(sham, [start] * len(sham)),
+            "relative change of the weights of the sham run against the start",
+        ),
+    }
+
+
+def error_spikes(real: np.ndarray, sham: np.ndarray, sham2: np.ndarray) -> Measures:
+    """Error spikes by occurrence and hop, of a run and its two shams.
+
+    Parameters
+    ----------
+    real, sham, sham2 : array, shape (n_occurrences, n_hops)
+    """
+    axes = ("occurrence", "hop")
+    return {
+        "error_spikes": labelled(axes, real, "error spikes at an occurrence and in the events that it is counted over"),
+        "error_spikes_sham": labelled(axes, sham, "the same in the sham run"),
+        "error_spikes_sham2": labelled(axes, sham2, "the same in the second sham run"),
+    }
+
+
+def squared_error(circuit: Circuit, task: Task, networks: Sequence[Weights], stimuli: np.ndarray) -> np.ndarray:
+    """Mean squared error on some images, in the rate network, shape (n_networks,).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    networks : sequence of Weights
+    stimuli : array of int
+    """
+    from bioplastic import twin
+
+    predicted = twin.predict(circuit, twin.Networks.stack(networks), task.stimuli[stimuli])
+    error: np.ndarray = np.square(predicted - task.outcomes[task.label[stimuli]]).sum(2).mean(1)
+    return error
+
+
+def held_out(circuit: Circuit, task: Task, start: Weights, end: Weights) -> Measures:
+    """Held-out errors on the rare event and on the background, before and after a life, in the rate network.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    start, end : Weights
+    """
+    found: Measures = {}
+    for name, words in (("rare", "the rare event"), ("background", "the background")):
+        shown = task.indices(rare=name == "rare", held_out=True)
+        errors = squared_error(circuit, task, [start, end], shown)
+        for when, error in zip(("initial", "final"), errors, strict=True):
+            before = "before" if when == "initial" else "after"
+            found[f"error_{name}_{when}"] = labelled(
+                (), error, f"held-out error on {words} {before} the run, in the rate network"
+            )
+    return found
+
+
+def accuracy(before: Sequence[float], after: Sequence[float]) -> Measures:
+    """Name accuracies on the rare event and on the background, before and after a life.
+
+    Parameters
+    ----------
+    before, after : sequence of float, shape (2,)
+    """
+    found: Measures = {}
+    for k, (name, words) in enumerate((("rare", "the rare event"), ("background", "the background"))):
+        found[f"accuracy_{name}_initial"] = labelled((), before[k], f"accuracy on {words} before the run")
+        found[f"accuracy_{name}_final"] = labelled((), after[k], f"accuracy on {words} after the run")
+    return found
+
+
+def fraction_right(task: Task, prediction: np.ndarray, shown: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Fraction of predictions whose largest output is the right one, in each part of what was shown.
+
+    Parameters
+    ----------
+    task : Task
+    prediction : array, shape (n_shown, n_outputs)
+    shown : sequence of array of int
+        Stimuli, part after part.
+    """
+    right = prediction.argmax(1) == task.label[np.concatenate(list(shown))]
+    return tuple(float(part.mean()) for part in np.split(right, np.cumsum([len(part) for part in shown])[:-1]))
+
+
+def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> Measures:
+    """Cosine of a change to the backprop gradient, by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    change, gradient : mapping of str to array, shape (post, pre)
+    """
+    cosines = reach.alignment(circuit, change, gradient)
+    return {"alignment": labelled("hop", cosines, "cosine of the weight change to the backprop gradient")}
+
+
+def functional(circuit: Circuit, task: Task, start: Weights, end: Weights) -> Measures:
+    """Share of the improvement that the changed weights of some hops bring, put into the unchanged network.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    start, end : Weights
+
+    Returns
+    -------
+    dict of str to Variable
+        With the changed weights of hops 0 to h, and of hops h and more; NaN if the output hardly improved.
+    """
+    hop = {p.name: h for p, h in zip(circuit.projections, circuit.hops, strict=True)}
+    population_hop = circuit.population_hops
+
+    def mixed(first: float, last: float) -> Weights:
+        return Weights(
+            {k: (end if first <= hop[k] <= last else start).forward[k] for k in start.forward},
+            {k: (end if first <= population_hop[k] <= last else start).bias[k] for k in start.bias},
+        )
+
+    hops = range(circuit.n_hops)
+    networks = [start, end, *(mixed(0, h) for h in hops), *(mixed(h, np.inf) for h in hops)]
+    error = squared_error(circuit, task, networks, task.indices(rare=True, held_out=True))
+    gained = error[0] - error[1]
+    enough = gained > SMALLEST_IMPROVEMENT * error[0]
+    share = (error[0] - error[2:]) / gained if enough else np.full(len(networks) - 2, np.nan)
+    return {
+        "functional_downstream": labelled(
+            "hop", share[: len(hops)], "share of the improvement kept by the changed weights of hops 0 to this"
+        ),
+        "functional_upstream": labelled(
+            "hop", share[len(hops) :], "share of the improvement kept by the changed weights from this hop up"
+        ),
+    }
+
+
+def gradient_norm(circuit: Circuit, task: Task, weights: Weights) -> np.ndarray:
+    """Root mean square, over the rare events to learn from, of the norm of backprop's gradient, shape (n_hops,).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    weights : Weights
+    """
+    from bioplastic import twin
+
+    squares = []
+    for stimulus in task.indices(rare=True, held_out=False):
+        wanted = task.outcomes[task.label[[stimulus]]]
+        gradient = twin.gradient(circuit, weights, task.stimuli[[stimulus]], wanted)
+        squares.append([row @ row for (row,) in reach.by_hop(circuit, gradient)])
+    return np.asarray(np.sqrt(np.mean(squares, axis=0)))

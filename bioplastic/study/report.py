@@ -1,0 +1,107 @@
+"""What a study prints and draws."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bioplastic.recording import Recording
+from bioplastic.statistics import interval
+
+if TYPE_CHECKING:
+    from bioplastic.study.study import Study
+
+NO_TERMINAL_WIDTH = 110
+"""Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
+
+
+def console() -> Console:
+    """Return the console that studies print on."""
+    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if fits else NO_TERMINAL_WIDTH, markup=False, highlight=False, emoji=False)
+
+
+def table(title: str, headings: Iterable[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:
+    """Make a table whose first column is text and whose others are numbers.
+
+    Parameters
+    ----------
+    title : str
+    headings : iterable of str
+    rows : iterable of sequence of str
+    caption : str, optional
+    """
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption or None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for k, heading in enumerate(headings):
+        made.add_column(heading, justify="left" if k == 0 else "right")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def text(values: ArrayLike, digits: int = 2) -> str:
+    """Mean over seeds and its 95 % interval, as text.
+
+    Parameters
+    ----------
+    values : array, shape (n_seeds,)
+    digits : int, optional
+        Significant ones.
+
+    Returns
+    -------
+    str
+        A dash where a seed is missing.
+    """
+    numbers = np.asarray(values, float)
+    if not np.isfinite(numbers).all() or not numbers.size:
+        return "–"
+    low, high = interval(numbers)
+    return f"{numbers.mean():.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
+
+
+def n_seeds(recording: Recording) -> str:
+    """``"3 seeds"``, of a recording whose summary has them as an axis."""
+    n = recording.summary.sizes["seed"]
+    return f"{n} seed{'s' * (n > 1)}"
+
+
+def show(study: Study[Any], recording: Recording, *, write: bool = True) -> None:
+    """Print the tables and statements of a recording, and write its figures beside it.
+
+    Parameters
+    ----------
+    study : Study
+    recording : Recording
+    write : bool, optional
+        Whether figures are written.
+    """
+    from bioplastic import plots
+
+    out = console()
+    for one in study.tables(recording):
+        out.print(one)
+    for line in study.statements(recording):
+        out.print(line, soft_wrap=True)
+    if write:
+        path = recording.path
+        for suffix, figure in study.figures(recording).items():
+            for written in plots.save(figure, path.with_name(f"{path.stem}{suffix}")):
+                out.print(f"wrote {written}", soft_wrap=True)
+    out.print(f"wrote {recording.path}; look into it with: bioplastic inspect {recording.path}", soft_wrap=True)

@@ -1,0 +1,100 @@
+"""Choosing learning rates: each learner's own, on networks that give no results, with the scores kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+
+from bioplastic.recording import labelled
+from bioplastic.study.design import Condition, conditions
+from bioplastic.study.learner import Learner
+from bioplastic.study.study import Runs
+
+TUNING = "tuning"
+"""Kind of the runs that choose a learning rate."""
+TUNING_SEEDS = (998, 999)
+"""Learning rates are chosen on networks of their own, not on those that give the results."""
+
+
+def tuning_conditions(
+    learners: Sequence[Learner], seeds: Sequence[int] = TUNING_SEEDS, **labels: float
+) -> list[Condition]:
+    """Return the runs that choose the learners' rates, the networks of one rate after the other.
+
+    Parameters
+    ----------
+    learners : sequence of Learner
+    seeds : sequence of int
+    **labels
+        Of all of them, such as the event fraction.
+    """
+    fixed = {name: (value,) for name, value in labels.items()}
+    return [c for one in learners for c in conditions(TUNING, [one], **fixed, rate=one.rates, seed=seeds)]
+
+
+def scores(runs: Runs, learners: Sequence[Learner], score: Callable[[xr.Dataset], float]) -> np.ndarray:
+    """Return the score of every learning rate that was tried, higher is better: the mean over networks.
+
+    Parameters
+    ----------
+    runs : Runs
+    learners : sequence of Learner
+    score : callable
+        Of one run.
+
+    Returns
+    -------
+    array, shape (n_learners, n_rates)
+        NaN where a learner was tried at fewer rates than another.
+    """
+    found = np.full((len(learners), max((len(one.rates) for one in learners), default=0)), np.nan)
+    tried = runs.of(TUNING)
+    for i, learner in enumerate(learners):
+        for k, rate in enumerate(learner.rates):
+            mine = [score(ds) for c, ds in tried if (c["learner"], c["rate"]) == (learner.name, rate)]
+            found[i, k] = np.mean(mine)
+    return found
+
+
+def choose(learners: Sequence[Learner], score: np.ndarray) -> dict[str, float]:
+    """Choose each learner's best rate; the smallest of several equally good ones.
+
+    Parameters
+    ----------
+    learners : sequence of Learner
+    score : array, shape (n_learners, n_rates)
+
+    Returns
+    -------
+    dict of str to float
+        By the learner's name.
+    """
+    return {one.name: one.rates[int(np.nanargmax(row))] for one, row in zip(learners, score, strict=True)}
+
+
+def sweep(learners: Sequence[Learner], score: np.ndarray) -> xr.Dataset:
+    """Say which rates were tried, how they did, and whether the choice lies on the edge of what was tried.
+
+    Parameters
+    ----------
+    learners : sequence of Learner
+    score : array, shape (n_learners, n_rates)
+    """
+    rate = np.full(score.shape, np.nan)
+    for row, one in zip(rate, learners, strict=True):
+        row[: len(one.rates)] = one.rates
+    best = np.nanargmax(score, axis=1)
+    last = np.array([len(one.rates) - 1 for one in learners])
+    axes = ("learner", "rate_index")
+    return xr.Dataset(
+        {
+            "rate": labelled(axes, rate, "learning rate that was tried"),
+            "score": labelled(axes, score, "score of the learning rate, higher is better"),
+            "on_edge": labelled(
+                "learner", (best == 0) | (best == last), "whether the best is the first or last that was tried"
+            ),
+        },
+        {"learner": [one.name for one in learners], "rate_index": np.arange(score.shape[1])},
+    )
