@@ -15,10 +15,10 @@ import inspect
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,8 +33,8 @@ def code_of(*roots: Any) -> str:
     Parameters
     ----------
     *roots : function, class, module or object
-        Of a `functools.partial` its function and arguments count, of any other object its class. A module counts as a
-        whole.
+        Of a `functools.partial` its function and arguments count, of a list what is in it, of any other object its
+        class, and the fields of a dataclass. A module counts as a whole.
 
     Returns
     -------
@@ -86,6 +86,9 @@ def _places(root: Any) -> Iterator[tuple[str, str]]:
     if isinstance(root, functools.partial):
         for part in (root.func, *root.args, *root.keywords.values()):
             yield from _places(part)
+    elif isinstance(root, list | tuple | Mapping):
+        for part in root.values() if isinstance(root, Mapping) else root:
+            yield from _places(part)
     elif isinstance(root, ModuleType):
         yield from ((root.__name__, name) for name in source_names(root.__name__))
     elif hasattr(root, "__qualname__") and hasattr(root, "__module__"):
@@ -96,6 +99,8 @@ def _places(root: Any) -> Iterator[tuple[str, str]]:
             yield from ((root.__module__, inner) for inner in source_names(root.__module__))
     elif type(root).__module__ != "builtins":
         yield from _places(type(root))
+        if is_dataclass(root):
+            yield from (place for field in fields(root) for place in _places(getattr(root, field.name)))
 
 
 @dataclass(frozen=True)

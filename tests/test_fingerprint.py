@@ -102,6 +102,10 @@ def test_partials_and_objects_count_by_function_and_class():
 
     assert ("bioplastic.rules.backprop", "Backprop") in fingerprint.definitions(Backprop(0.1))
     assert fingerprint.code_of(partial(Backprop, depth=2)) == fingerprint.code_of(Backprop)
+    from bioplastic.study.learner import Learner
+
+    learners = [Learner("backprop", partial(Backprop, depth=2))]
+    assert ("bioplastic.rules.backprop", "Backprop") in fingerprint.definitions(partial(max, learners))
 
 
 def test_what_is_typed_in_counts():

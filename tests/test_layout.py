@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     "units", "cache", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
     "replay_buffer", "relays", "hippocampus", "life", "compiled", "spiking", "twin", "live",
-    "statistics", "reach", "recording", "audit", "study", "theory", "sweep", "script", "comparison", "plots", "claims", "cli",
+    "statistics", "reach", "recording", "audit", "study", "theory", "sweep", "script",
+    "comparison", "plots", "claims", "cli",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}

@@ -306,8 +306,8 @@ def _frozen_measures(frozen: xr.Dataset) -> measure.Measures:
 def _learning_measures(learning: xr.Dataset, fixed: int) -> measure.Measures:
     """How far change gets: at the end of the life, and after a fixed number of occurrences, for each seed."""
     names = ("change", "change_floor", "improvement", "snapshot_occurrence")
-    n_learners, n_fractions, n_seeds_ = (learning.sizes[name] for name in AXES)
-    empty = np.full((n_learners, n_fractions, n_seeds_), np.nan)
+    n_learners, n_fractions, n_seed = (learning.sizes[name] for name in AXES)
+    empty = np.full((n_learners, n_fractions, n_seed), np.nan)
     per_hop = np.full((*empty.shape, learning.sizes["hop"]), np.nan)
     scalars = {
         name: empty.copy() for name in ("reach", "reach_fixed", "reach_matched", "screening_length", "improvement")
@@ -321,7 +321,7 @@ def _learning_measures(learning: xr.Dataset, fixed: int) -> measure.Measures:
             change, floors, improved, occurrence = (learning[name].values[i, j, :, :n] for name in names)
             floor = spread(floors)
             at = int(np.flatnonzero(occurrence[0] == fixed)[0])
-            for k in range(n_seeds_):
+            for k in range(n_seed):
                 cells[i, k] = change[k], floor, improved[k]
                 arrays["change"][i, j, k], arrays["change_floor"][i, j, k] = change[k, -1], floor[-1]
                 arrays["change_fixed"][i, j, k] = change[k, at]
@@ -369,7 +369,7 @@ def tables(recording: Recording) -> Iterator[Table]:
         ("accuracy on the rare event", "accuracy_rare_final"),
     )
     for name in summary["learner"].values:
-        for arm, variable in arms:
+        for arm, variable in arms.items():
             cells = [
                 text(one) for one in summary[variable].sel(learner=name).transpose("event_fraction", "seed").values
             ]
