@@ -363,11 +363,11 @@ def tables(recording: Recording) -> Iterator[Table]:
     """Yield the table of reach, by learner, arm and event fraction."""
     summary = recording.summary
     rows = []
-    arms = (
-        ("frozen", "error_signal_reach"),
-        ("learning", "reach"),
-        ("accuracy on the rare event", "accuracy_rare_final"),
-    )
+    arms = {
+        "frozen": "error_signal_reach",
+        "learning": "reach",
+        "accuracy on the rare event": "accuracy_rare_final",
+    }
     for name in summary["learner"].values:
         for arm, variable in arms.items():
             cells = [
