@@ -396,7 +396,7 @@ class Bench:
         assert remembered is not None
         if memories[0] is not None:
             spans = lay_out(schedule, self.timing).end[looks] * float(self.timing.resolution)
-            mine = remembered.reactivation_time[self.of_single(condition, dreamt.reactivated)]
+            mine = remembered.reactivation_time[self.of_single(condition, remembered.reactivated)]
             counts = [np.searchsorted(t, [0, *spans]) for t in (mine, remembered.reactivation_time)]
         else:
             single = schedule.rare | (schedule.kind == Kind.RARE_REPLAY)
@@ -418,7 +418,7 @@ class Bench:
             ]
             measured |= {"caused": changed[0] - changed[1], "noise": changed[2] - changed[1]}
         k = self.rare_memory(condition)
-        lengths = ripple_lengths(remembered.index_spikes.time, dreamt.index_spikes.cell)
+        lengths = ripple_lengths(remembered.index_spikes.time, remembered.index_spikes.cell)
         return measured | {
             "written": int(k >= 0),
             "rare_memory": k,
