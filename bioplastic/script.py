@@ -17,9 +17,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from bioplastic import spiking, sweep
-from bioplastic.events import Schedule, Timing, lay_out
+from bioplastic import sweep
 from bioplastic.recording import schema1 as recording
+from bioplastic.compiled.run import end_programs
+from bioplastic.compiled.toolchain import NO_COMPILER, compiler
+from bioplastic.events import Schedule, Timing, lay_out
 
 NO_TERMINAL_WIDTH = 110
 """Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
@@ -306,7 +308,7 @@ def live_missing(
     executor: Executor,
     bar: Progress,
     label: str,
-    stop: Callable[[], None] = spiking.end_lives,
+    stop: Callable[[], None] = end_programs,
 ) -> None:
     """Do the work of the conditions that a store has not yet got.
 
@@ -372,8 +374,8 @@ def ready_machine() -> None:
     import torch
 
     torch.set_num_threads(1)
-    if spiking.compiler() is None:
-        console().print(spiking.NO_COMPILER, soft_wrap=True)
+    if compiler() is None:
+        console().print(NO_COMPILER, soft_wrap=True)
 
 
 def describe(

@@ -32,7 +32,7 @@ from brian2 import Network, ms
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing
 from bioplastic.rules.error_relay import ErrorRelay
-from bioplastic.spiking import build
+from bioplastic.spiking.network import build
 
 N_CELLS = 32
 N_HOPS = 3

@@ -36,7 +36,7 @@ from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
-from bioplastic.spiking import build
+from bioplastic.spiking.network import build
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task
 
 DEPTH = 3

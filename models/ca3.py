@@ -81,7 +81,7 @@ from brian2.units.fundamentalunits import Quantity
 from scipy import sparse
 
 from bioplastic.chance import MODULUS, draw, uniform
-from bioplastic.spiking import Program
+from bioplastic.compiled.build import Program
 
 E_EXC = 0 * mV
 E_INH = -70 * mV

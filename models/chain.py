@@ -36,7 +36,7 @@ from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
 from bioplastic.rules.learned_feedback import LearnedFeedback
 from bioplastic.rules.radius_relay import RadiusRelay
-from bioplastic.spiking import SpikingCircuit, build
+from bioplastic.spiking.network import SpikingCircuit, build
 
 N_HOPS = 12
 N_CELLS = 64

@@ -32,7 +32,7 @@ from bioplastic_models import chain
 from brian2 import Network
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
-from bioplastic.spiking import build
+from bioplastic.spiking.network import build
 
 N_HOPS = 3
 N_CELLS = 64

@@ -34,7 +34,7 @@ from brian2 import Network
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
-from bioplastic.spiking import build
+from bioplastic.spiking.network import build
 
 N_SENSES = 64
 N_CELLS = 40

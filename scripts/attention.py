@@ -38,10 +38,12 @@ from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.circuit import Weights
 from bioplastic.events import Event, Kind, Schedule, Timing
 from bioplastic.hippocampus import Hippocampus, Target
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life, Lived
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import digits
@@ -292,19 +294,19 @@ class Bench:
         """Pretrain the networks and compile the model, both from the cache if they are there."""
         from bioplastic import twin
 
-        cache = spiking.cache_folder() / "weights"
+        cache = cache_folder() / "weights"
         found = twin.pretrained(self.circuit, self.task, self.config.seeds, cache=cache)
         self.weights = dict(zip(self.config.seeds, found, strict=True))
         steps = len(self.holding_events(0)) * float(
             (self.timing.event + self.config.rest * ms) / self.timing.resolution
         )
         rule = screenings(self.config)[0].rule
-        spec = spiking.ModelSpec.roomy(
+        spec = spiking.ModelSpec.with_room(
             self.circuit, rule, self.task, steps, n_snapshots=0, hippocampus=self.hippocampus
         )
         self.model = spiking.model(replace(spec, record_spikes=True), self.task)
 
-    def live(self, life: spiking.Life) -> spiking.Lived:
+    def live(self, life: Life) -> Lived:
         """Live one life."""
         assert self.model is not None
         return self.model.live(life)
@@ -339,19 +341,18 @@ class Bench:
         """Live one event, its sham, and a second sham with other spike phases."""
         start = self.weights[condition.seed]
         schedule = self.single(condition.seed, importance, timing)
-        life = spiking.Life(schedule, timing, condition.screening.rule, start, seed=condition.seed)
+        life = Life(schedule, condition.screening.rule, start, timing, seed=condition.seed)
         sham = replace(life, schedule=schedule.sham())
         lived = [self.live(x) for x in (life, sham, replace(sham, seed=condition.seed + 1_000_000))]
         k = int(np.flatnonzero(schedule.rare)[0])
+        real = lived[0].error_spikes
+        assert lived[0].onset is not None and real is not None and real.sign is not None
         onset = float(lived[0].onset[k]) + float(timing.lead)
         weights = [x.weights.forward for x in lived]
-        real = lived[0]
-        spikes = tuple(
-            column[real.error_time >= onset] for column in (real.error_time, real.error_cell, real.error_sign)
-        )
+        spikes = tuple(column[real.time >= onset] for column in (real.time, real.cell, real.sign))
         none = tuple(column[:0] for column in spikes)
         # All error spikes from the event on: what is in flight when the outcome goes, and what is held, comes later.
-        counts = [x.error_spikes(self.circuit)[k:].sum(0) for x in lived]
+        counts = [x.error_signal[k:].sum(0) for x in lived]
         return {
             "time": 1000 * self.time_there(lived[0], onset),
             "time_sham": 1000 * self.time_there(lived[1], onset),
@@ -363,17 +364,19 @@ class Bench:
             "front": 1000 * (reach.first_difference(spikes, none, self.hop, self.config.n_hops) - onset),
         }
 
-    def time_there(self, lived: spiking.Lived, onset: float) -> float:
+    def time_there(self, lived: Lived, onset: float) -> float:
         """For how long, in s, the stimulus of an event is there from the onset of its outcome on."""
+        assert lived.spikes is not None
         inputs = self.circuit.slices["x"]
-        mine = (lived.spike_cell >= inputs.start) & (lived.spike_cell < inputs.stop)
-        return time_there(lived.spike_time[mine], onset)
+        mine = (lived.spikes.cell >= inputs.start) & (lived.spikes.cell < inputs.stop)
+        return time_there(lived.spikes.time[mine], onset)
 
-    def surprise(self, lived: spiking.Lived, onset: float, timing: Timing, theta: float) -> float:
+    def surprise(self, lived: Lived, onset: float, timing: Timing, theta: float) -> float:
         """Mismatch that the error source signals while the world drives it, in spikes."""
-        source = self.circuit.slices["y"]
-        mine = (lived.error_cell >= source.start) & (lived.error_cell < source.stop)
-        there = (lived.error_time >= onset) & (lived.error_time < onset + float(timing.outcome))
+        errors, source = lived.error_spikes, self.circuit.slices["y"]
+        assert errors is not None
+        mine = (errors.cell >= source.start) & (errors.cell < source.stop)
+        there = (errors.time >= onset) & (errors.time < onset + float(timing.outcome))
         return theta * float((mine & there).sum())
 
     def holding_events(self, seed: int) -> list[Event]:
@@ -397,8 +400,9 @@ class Bench:
         everywhere = np.ones(len(events), bool)
         schedule = events.with_rest_after(everywhere, self.config.rest * ms, self.timing)
         rule = replace(condition.screening.rule, eta=0.0)
-        life = spiking.Life(schedule, self.timing, rule, self.weights[condition.seed], seed=condition.seed)
+        life = Life(schedule, rule, self.weights[condition.seed], self.timing, seed=condition.seed)
         lived = self.live(life)
+        assert lived.onset is not None
         onsets = lived.onset[~schedule.resting] + float(self.timing.lead)
         return {
             "importance": events.salience,

@@ -33,12 +33,14 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.comparison import estimate
 from bioplastic.events import OWN_PREDICTION, Schedule, probes, random_life
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
@@ -341,13 +343,13 @@ class Bench:
 
         for k, (seed, world) in enumerate(self.worlds.items()):
             [self.start[seed]] = twin.pretrained(
-                self.circuit, world.task, [seed], self.pretraining, cache=spiking.cache_folder()
+                self.circuit, world.task, [seed], self.pretraining, cache=cache_folder()
             )
             n_events = max(
                 len(world.task.stimuli), *(self.config.n_events(k) for k in range(len(self.config.exposures)))
             )
             n_steps = n_events * float(self.timing.event / self.timing.resolution)
-            spec = spiking.ModelSpec.roomy(self.circuit, rule(SCREENED, 0), world.task, n_steps, n_snapshots=0)
+            spec = spiking.ModelSpec.with_room(self.circuit, rule(SCREENED, 0), world.task, n_steps, n_snapshots=0)
             self.models[seed] = spiking.model(spec, world.task)
             done((k + 1) / len(self.worlds))
 
@@ -367,8 +369,8 @@ class Bench:
     def trained(self, seed: int) -> dict[str, Any]:
         """Look at a trained agent: how often it does what is approved, in rates and in spikes."""
         world, n = self.worlds[seed], belief_desire.N_ACTIONS
-        life = spiking.Life(
-            probes(np.arange(len(world.task.stimuli))), self.timing, rule(SCREENED, 0), self.start[seed], seed=seed
+        life = Life(
+            probes(np.arange(len(world.task.stimuli))), rule(SCREENED, 0), self.start[seed], self.timing, seed=seed
         )
         in_rates, in_spikes = self.choices([self.start[seed]], seed)[0], self.models[seed].live(life).prediction[:, :n]
         approved = self.approved(seed)
@@ -424,11 +426,11 @@ class Bench:
         """Live one life and its sham runs in spikes: two where the results come from."""
         seed, model = condition.seed, self.models[condition.seed]
         events = lived_events(self.worlds[seed], self.config, condition.exposure, condition.blamed, seed)
-        life = spiking.Life(events, self.timing, rule(condition.learner, condition.rate), self.start[seed], seed=seed)
+        life = Life(events, rule(condition.learner, condition.rate), self.start[seed], self.timing, seed=seed)
         sham = replace(life, schedule=events.sham())
         n = self.config.exposures[condition.exposure][-1]
 
-        def after(one: spiking.Life, first: int = 0) -> list[Weights]:
+        def after(one: Life, first: int = 0) -> list[Weights]:
             phases = [seed + OTHER_PHASES * k for k in range(first, first + n)]
             return [model.live(replace(one, phases=p)).weights for p in phases]
 

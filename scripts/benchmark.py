@@ -34,11 +34,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bioplastic import reach, spiking, twin
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
+from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.events import Event, Kind, Schedule, Timing, lay_out, probes, random_life
 from bioplastic.hippocampus import Memory, Replay
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task, digits
 
@@ -98,7 +101,7 @@ class Prepared:
         self.task = task
         self.n_hops = n_hops
         self.circuit: Circuit = chain.circuit(n_hops)
-        cache = spiking.cache_folder() / "weights"
+        cache = cache_folder() / "weights"
         self.networks: list[Weights] = twin.pretrained(self.circuit, task, range(n_networks), cache=cache)
         self.weights = self.networks[0]
         spec = spiking.ModelSpec(self.circuit, chain.screened(), len(task.stimuli), len(task.outcomes), 2**17)
@@ -115,7 +118,7 @@ def accuracy_at_rest(prepared: Prepared) -> tuple[float, float, float]:
     timing = replace(chain.timing(prepared.n_hops), lead=2 * chain.timing(prepared.n_hops).lead, outcome=REST)
     spikes = np.stack(
         [
-            prepared.model.live(spiking.Life(probes(shown), timing, chain.screened(), weights)).prediction
+            prepared.model.live(Life(probes(shown), chain.screened(), weights, timing)).prediction
             for weights in prepared.networks
         ]
     )
@@ -137,7 +140,7 @@ def surprises(prepared: Prepared, outcome: brian2.Quantity, n: int) -> tuple[np.
     cosines, changes = [], []
     for stimulus in task.indices(rare=True, held_out=False)[:n]:
         event = Schedule.of([Event(int(stimulus), int(task.label[stimulus]), Kind.RARE)])
-        end = prepared.model.live(spiking.Life(event, timing, SURPRISE, start, seed=int(stimulus))).weights
+        end = prepared.model.live(Life(event, SURPRISE, start, timing, seed=int(stimulus))).weights
         step = {k: end.forward[k] - start.forward[k] for k in start.forward}
         gradient = twin.gradient(circuit, start, task.stimuli[[stimulus]], task.outcomes[[task.label[stimulus]]])
         cosines.append(reach.alignment(circuit, step, gradient))
@@ -145,15 +148,15 @@ def surprises(prepared: Prepared, outcome: brian2.Quantity, n: int) -> tuple[np.
     return np.array(cosines), np.array(changes)
 
 
-def timed_life(prepared: Prepared, n_steps: int) -> spiking.Life:
+def timed_life(prepared: Prepared, n_steps: int) -> Life:
     """Return the life over which a step is timed: digits, almost every third of them the rare one."""
     timing = chain.timing(prepared.n_hops)
     n_events = int(n_steps * ms / timing.event)
     schedule = random_life(prepared.task, event_fraction=0.3, n_events=n_events, rng=np.random.default_rng(0))
-    return spiking.Life(schedule, timing, chain.screened(n_hops=prepared.n_hops), prepared.weights)
+    return Life(schedule, chain.screened(n_hops=prepared.n_hops), prepared.weights, timing)
 
 
-def plain_network(prepared: Prepared, life: spiking.Life) -> brian2.Network:
+def plain_network(prepared: Prepared, life: Life) -> brian2.Network:
     """Write the same dynamics down plainly, as one would at first: what the speed of a step is compared with.
 
     Branches by kind of cell, tables looked up at every step by every cell, two events for two signs of the error,
@@ -430,8 +433,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="shorter chains and fewer events, two minutes")
     options = parser.parse_args(argv)
     console = Console()
-    if spiking.compiler() is None:
-        console.print(spiking.NO_COMPILER)
+    if compiler() is None:
+        console.print(NO_COMPILER)
         return 1
     lines = measure(QUICK if options.quick else Config(), lambda text: console.print(f"[dim]{text}[/dim]"))
     table = Table("what", "measured", "target", "held")

@@ -42,9 +42,11 @@ from matplotlib.patches import Patch
 from rich.table import Table
 from scipy import signal, sparse
 
-from bioplastic import plots, script, spiking, sweep
-from bioplastic.comparison import Estimate, estimate
+from bioplastic import plots, script, sweep
 from bioplastic.recording import schema1 as recording
+from bioplastic.comparison import Estimate, estimate
+from bioplastic.compiled.build import compile_network, source_key
+from bioplastic.compiled.run import run_binary
 from bioplastic.recording.schema1 import Variable
 
 SCHEMA = "bioplastic ca3 replay"
@@ -171,8 +173,8 @@ class Spikes:
 def compiled(config: Config) -> Path | None:
     """Return the folder of the compiled network, compiling it first if need be; None where there is no compiler."""
     size = config.n_pc, config.n_pvbc, config.duration
-    made_of = [Path(str(ca3.__file__)).read_text(), ca3.NEXT_SPIKE, repr(size)]
-    return spiking.compile_network(partial(ca3.program, *size), made_of)
+    made_of = [source_key([Path(str(ca3.__file__))]), ca3.NEXT_SPIKE, repr(size)]
+    return compile_network(partial(ca3.program, *size), made_of)
 
 
 _runtime = threading.Lock()
@@ -181,7 +183,7 @@ _runtime = threading.Lock()
 def live(folder: Path | None, start: Mapping[tuple[str, str], np.ndarray], config: Config) -> Spikes:
     """Live one life from this start: in the compiled program, or in Brian2's runtime mode where there is none."""
     if folder is not None:
-        found = spiking.run_binary(folder, start)
+        found = run_binary(folder, start)
         return Spikes(**{name: found[name] for name in ca3.RESULTS})
     with _runtime:
         brian2.prefs.codegen.target = "numpy"

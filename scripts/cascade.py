@@ -33,11 +33,14 @@ from brian2 import Network, prefs, second
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
 from bioplastic.audit import audit
+from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
+from bioplastic.compiled.run import end_programs
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
 from bioplastic.rules.equilibrium_relay import agreeing_feedback
@@ -233,7 +236,7 @@ class Bench:
         """Pretrain the networks and compile the models, both from the cache if they are there."""
         from bioplastic import twin
 
-        cache = spiking.cache_folder() / "weights"
+        cache = cache_folder() / "weights"
         found = twin.pretrained(self.circuit, self.task, self.config.seeds, cache=cache)
         self.weights = dict(zip(self.config.seeds, found, strict=True))
         rules: dict[type, Rule] = {type(x.rule): x.rule for x in everyone if x.spikes}
@@ -244,7 +247,7 @@ class Bench:
         for k, (kind, rule) in enumerate(rules.items()):
             progress((k + 1) / (len(rules) + 1))
             decays = any(x.decays for x in everyone if type(x.rule) is kind)
-            spec = spiking.ModelSpec.roomy(self.circuit, rule, self.task, steps, restoring=decays)
+            spec = spiking.ModelSpec.with_room(self.circuit, rule, self.task, steps, restoring=decays)
             self.models[kind] = spiking.model(spec, self.task)
         progress(1)
 
@@ -271,15 +274,15 @@ class Bench:
             for a, b in zip(first, rare, strict=True)
         ]
 
-    def life(self, condition: Condition, schedule: Schedule) -> spiking.Life:
+    def life(self, condition: Condition, schedule: Schedule) -> Life:
         """Return a life in spikes, without snapshots."""
         learner, start = condition.learner, self.weights[condition.seed]
         feedback = learner.feedback
-        return spiking.Life(
+        return Life(
             schedule,
-            learner.timing,
             learner.rule,
             start,
+            learner.timing,
             None if feedback is None else feedback(self.circuit, start, self.task, condition.seed),
             seed=condition.seed,
             tau_w=(self.config.decay_events if learner.decays else np.inf) * learner.timing.event,
@@ -293,8 +296,8 @@ class Bench:
         life = replace(self.life(condition, schedule), snapshots=looks.tolist())
         sham = replace(life, schedule=schedule.sham())
         lived = [model.live(one) for one in (life, sham, replace(sham, seed=condition.seed + 1_000_000))]
-        spikes = [one.error_spikes(self.circuit) for one in lived]
-        rows = [[spiking.unflat(self.circuit, row) for row in one.snapshots] for one in lived]
+        spikes = [one.error_signal for one in lived]
+        rows = [[weights.forward for weights in one.snapshots] for one in lived]
         run = self.described(condition, schedule, lived[0].prediction, rows)
         return replace(
             run,
@@ -327,7 +330,9 @@ class Bench:
         for schedule in self.single(condition.seed):
             life = replace(self.life(condition, schedule), rule=fine)
             real, sham = (model.live(one) for one in (life, replace(life, schedule=schedule.sham())))
-            spikes = [(one.error_time, one.error_cell, one.error_sign) for one in (real, sham)]
+            errors = [one.error_spikes for one in (real, sham) if one.error_spikes is not None]
+            spikes = [(one.time, one.cell, one.sign) for one in errors if one.sign is not None]
+            assert real.onset is not None
             onset = real.onset[1] + float(condition.learner.timing.lead)
             found.append(1000 * (reach.first_difference(spikes[0], spikes[1], hop, self.circuit.n_hops) - onset))
         everywhere = np.isfinite(found).all(0)  # a hop that some events do not reach has no mean
@@ -489,7 +494,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             lambda c: experiment.add(c.name, bench.live_in_spikes(c)),
             executor,
             done=lambda _: bar.advance(row),
-            stop=spiking.end_lives,
+            stop=end_programs,
         )
         row = bar.add_task("audit", total=1.0)
         audit_hops = bench.audited(everyone, lambda done: bar.update(row, completed=done))

@@ -39,11 +39,13 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import comparison, plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
+from bioplastic.compiled.run import end_programs
 from bioplastic.events import NO_OUTCOME, Kind, Schedule, Timing
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.tasks import OUTCOME_RANGE, Task
@@ -479,7 +481,7 @@ class Bench:
         phases = 1000 * mind.condition.seed + mind.n_sessions  # of every session its own
         schedule = session.schedule()
         lived = model.live(
-            spiking.Life(schedule, association.timing(), self._rule(mind), mind.weights, mind.feedback, seed=phases)
+            Life(schedule, self._rule(mind), mind.weights, association.timing(), mind.feedback, seed=phases)
         )
         mind.weights, mind.n_sessions = lived.weights, mind.n_sessions + 1
         evoked = lived.prediction[len(session.order) :]
@@ -1126,7 +1128,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
         def stop() -> None:
             bench.stopped.set()
-            spiking.end_lives()
+            end_programs()
 
         def in_twin(conditions: Sequence[Condition]) -> None:
             missing = [c for c in conditions if c.name not in store.runs]

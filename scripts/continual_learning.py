@@ -41,12 +41,14 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS
 from bioplastic.comparison import estimate
+from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life, Lived
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
@@ -262,7 +264,7 @@ class Bench:
         n_steps = 2 * N_TASKS * self.config.n_events * float(timing().event / timing().resolution)
         rules = {type(rule): rule for rule in (x.rule(self.config, 0.0) for x in learners(self.config) if x.spikes)}
         for k, (kind, rule) in enumerate(rules.items()):
-            spec = spiking.ModelSpec.roomy(self.circuit, rule, self.task, n_steps, n_snapshots=N_TASKS)
+            spec = spiking.ModelSpec.with_room(self.circuit, rule, self.task, n_steps, n_snapshots=N_TASKS)
             self.models[kind] = spiking.model(spec, self.task)
             progress((k + 1) / len(rules))
 
@@ -320,11 +322,11 @@ class Bench:
         rule = learner.rule(self.config, 0.0)
         found = []
         for one in weights:
-            lived = self.lived(spiking.Life(probes(shown), looking, rule, one, seed=seed))
+            lived = self.lived(Life(probes(shown), rule, one, looking, seed=seed))
             found.append(by_task(lived.prediction, self.task.label[shown], self.topic[shown]))
         return np.stack(found)
 
-    def lived(self, life: spiking.Life) -> spiking.Lived:
+    def lived(self, life: Life) -> Lived:
         """Live a life in spikes."""
         self.go_on()
         return self.models[type(life.rule)].live(life)
@@ -337,8 +339,8 @@ class Bench:
         feedback = None
         if isinstance(rule, EquilibriumRelay):
             feedback = agreeing_feedback(self.circuit, start, self.task.stimuli[self.learnable])
-        life = spiking.Life(schedule, timing(), rule, start, feedback, block_ends(len(schedule)), seed=seed)
-        return [start, *self.lived(life).looks(self.circuit, life)]
+        life = Life(schedule, rule, start, timing(), feedback, block_ends(len(schedule)), seed=seed)
+        return [start, *self.lived(life).snapshots]
 
     def live_in_spikes(self, condition: Condition) -> dict[str, np.ndarray]:
         """Live the lives of a condition in spikes, and return what is recorded of them."""
@@ -712,7 +714,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
         def stop() -> None:
             bench.stopped.set()
-            spiking.end_lives()
+            end_programs()
 
         def in_twin(conditions: Sequence[Condition], label: str) -> None:
             script.live_missing_at_once(

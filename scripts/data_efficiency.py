@@ -45,12 +45,15 @@ from matplotlib.lines import Line2D
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.cells import ERROR_SIGN, CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.comparison import Estimate, estimate
+from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
 from bioplastic.hippocampus import Hippocampus, Replay, Target
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life, Lived
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
@@ -455,7 +458,7 @@ class Run:
     rare_share: np.ndarray
 
 
-def recalled(lived: spiking.Lived, schedule: Schedule, contents: dict[int, int]) -> list[int]:
+def recalled(lived: Lived, schedule: Schedule, contents: dict[int, int]) -> list[int]:
     """Return the stimuli whose memories were reactivated in rests.
 
     Parameters
@@ -466,11 +469,16 @@ def recalled(lived: spiking.Lived, schedule: Schedule, contents: dict[int, int])
     contents : dict
         Stimulus that each memory was written by, before this; brought up to date.
     """
-    found = []
-    happened = [(time, memory, True) for time, memory in zip(lived.written_time, lived.written, strict=True)]
-    happened += [(time, memory, False) for time, memory in zip(lived.reactivation_time, lived.reactivated, strict=True)]
+    found: list[int] = []
+    onset, memories = lived.onset, lived.remembered
+    if onset is None or memories is None:  # nothing can be recalled without a hippocampus
+        return found
+    happened = [(time, memory, True) for time, memory in zip(memories.written_time, memories.written, strict=True)]
+    happened += [
+        (time, memory, False) for time, memory in zip(memories.reactivation_time, memories.reactivated, strict=True)
+    ]
     for time, memory, writes in sorted(happened):
-        event = int(np.searchsorted(lived.onset, time, side="right")) - 1
+        event = int(np.searchsorted(onset, time, side="right")) - 1
         if writes:
             contents[int(memory)] = int(schedule.stimulus[np.flatnonzero(~schedule.resting[: event + 1])[-1]])
         elif schedule.resting[event] and int(memory) in contents:
@@ -534,7 +542,7 @@ class Bench:
                 # Without pretraining: the orthogonal weights with which that begins.
                 settings = twin.Pretraining() if rare else twin.Pretraining(steps=0)
                 for role, task in self.tasks.items():  # what chooses learning rates must be new to the network too
-                    cache, shown = spiking.cache_folder() / "weights", progress if rare else None
+                    cache, shown = cache_folder() / "weights", progress if rare else None
                     circuit = self.circuits[n_hops]
                     found = twin.pretrained(circuit, task, seeds[role], settings, cache=cache, progress=shown)
                     for seed, weights in zip(seeds[role], found, strict=True):
@@ -558,7 +566,7 @@ class Bench:
                 held = self.config.held_s + self.config.budget / self.config.ripples_hz
                 longest = max(np.diff((0, *problem.looks))) * (event + held * replaying.in_spikes)
                 probing = len(self.images(problem, RESULT)) * float(self.looking(problem).event / second)
-                spec = spiking.ModelSpec.roomy(
+                spec = spiking.ModelSpec.with_room(
                     self.circuits[problem.n_hops],
                     local_rule(self.config, problem, 0.0),
                     self.tasks[RESULT],
@@ -607,16 +615,16 @@ class Bench:
         problem, start, in_spikes = condition.problem, self.start_of(condition), condition.replaying.in_spikes
         rule = local_rule(self.config, problem, condition.rate)
         ripples = Replay(self.config.ripples_hz * (condition.replaying.source == HIPPOCAMPUS) * Hz)
-        weights, feedback, memory = start, Feedback(start.forward), None
+        weights, memory = start, None
+        feedback: Feedback | None = Feedback(start.forward)
         found, replayed, contents = [], [], dict[int, int]()
         for k, stretch in enumerate(stretches(life, problem.looks)[:n_looks]):
             self.go_on()
             lived = self.models[problem.n_hops, problem.rare, in_spikes].live(
-                spiking.Life(
-                    stretch, problem.timing, rule, weights, feedback, seed=phases + k, replay=ripples, memory=memory
-                )
+                Life(stretch, rule, weights, problem.timing, feedback, seed=phases + k, replay=ripples, memory=memory)
             )
-            weights, feedback, memory = lived.weights, lived.feedback, lived.memory
+            weights, feedback = lived.weights, lived.feedback
+            memory = None if lived.remembered is None else lived.remembered.memory
             found.append(weights)
             replayed += recalled(lived, stretch, contents) + stretch.stimulus[stretch.replayed].tolist()
         return found, replayed
@@ -629,7 +637,7 @@ class Bench:
         predicted = []
         for weights in networks:
             self.go_on()
-            life = spiking.Life(probes(images), self.looking(problem), rule, weights, seed=condition.seed)
+            life = Life(probes(images), rule, weights, self.looking(problem), seed=condition.seed)
             found = self.seen_at_start.get(at_start) if weights is networks[0] else None
             predicted.append(model.live(life).prediction if found is None else found)
         self.seen_at_start[at_start] = predicted[0]  # the same for all that begin with these weights
@@ -947,7 +955,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
         def stop() -> None:
             bench.stopped.set()
-            spiking.end_lives()
+            end_programs()
 
         everyone = [(problem, *pair) for problem in bench.problems for pair in problem.pairs]
         pairs = {learner: [x for x in everyone if x[1] == learner] for learner in LEARNERS}

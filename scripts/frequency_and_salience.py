@@ -39,11 +39,13 @@ from rich.table import Table
 from scipy import stats
 
 from bioplastic import plots, reach, script, spiking, sweep, theory
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.comparison import estimate
 from bioplastic.events import Schedule, Timing, random_life
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
@@ -267,7 +269,7 @@ class Bench:
         from bioplastic import twin
 
         config = self.config
-        found = twin.pretrained(self.circuit, self.task, config.seeds, cache=spiking.cache_folder() / "weights")
+        found = twin.pretrained(self.circuit, self.task, config.seeds, cache=cache_folder() / "weights")
         self.weights = dict(zip(config.seeds, found, strict=True))
         everyone = [x for arm in (FROZEN, LEARNING) for x in learners(config, arm) if x.spikes]
         rules: dict[type, Rule] = {type(x.rule): x.rule for x in everyone}
@@ -278,7 +280,7 @@ class Bench:
         )
         extra = config.saliences[-1] * max(float(x.timing.event / x.timing.resolution) for x in everyone)
         for k, (kind, rule) in enumerate(rules.items()):
-            spec = spiking.ModelSpec.roomy(self.circuit, rule, self.task, longest * extra, n_snapshots=0)
+            spec = spiking.ModelSpec.with_room(self.circuit, rule, self.task, longest * extra, n_snapshots=0)
             self.models[kind] = spiking.model(spec, self.task)
             progress((k + 1) / len(rules))
 
@@ -297,11 +299,11 @@ class Bench:
         learner, start = condition.learner, self.weights[condition.seed]
         schedule = self.schedule(condition)
         feedback = learner.feedback
-        life = spiking.Life(
+        life = Life(
             schedule,
-            learner.timing,
             learner.rule,
             start,
+            learner.timing,
             None if feedback is None else feedback(self.circuit, start, self.task, condition.seed),
             seed=condition.seed,
         )
@@ -310,10 +312,7 @@ class Bench:
         lived = [model.live(one) for one in (life, sham, replace(sham, seed=condition.seed + 1_000_000))]
         if condition.arm == LEARNING:
             return self.changes([one.weights.forward for one in lived], start)
-        spikes = [
-            reach.by_occurrence(schedule.rare, one.error_spikes(self.circuit), self.config.n_counted).mean(0)
-            for one in lived
-        ]
+        spikes = [reach.by_occurrence(schedule.rare, one.error_signal, self.config.n_counted).mean(0) for one in lived]
         return self.row(spikes[0] - spikes[1], spikes[2] - spikes[1])
 
     def in_twin(self, given: Sequence[Condition]) -> list[dict[str, np.ndarray]]:

@@ -37,10 +37,12 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
+from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life, Lived
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
@@ -366,7 +368,7 @@ class Bench:
             probing = len(self.task.stimuli) * looking(self.config, n_hops).event
             n_steps = float(max(longest, probing) / Timing().resolution)
             rule = learner.rule(self.config, 0.0)
-            spec = spiking.ModelSpec.roomy(self.circuits[n_hops], rule, self.task, n_steps, n_snapshots=0)
+            spec = spiking.ModelSpec.with_room(self.circuits[n_hops], rule, self.task, n_steps, n_snapshots=0)
             self.models[n_hops, learner.learns_feedback] = spiking.model(spec, self.task)
             progress((k + 1) / len(kinds))
 
@@ -412,13 +414,13 @@ class Bench:
         weights, feedback = self.start(condition)
         seen, in_rates, aligned, n_errors = [], [], [], []
 
-        def lived(life: spiking.Life) -> spiking.Lived:
+        def lived(life: Life) -> Lived:
             self.go_on()
             return model.live(life)
 
         def look() -> None:
             rule = condition.learner.rule(config, 0.0)
-            life = spiking.Life(probes(shown), looking(config, n_hops), rule, weights, feedback, seed=condition.seed)
+            life = Life(probes(shown), rule, weights, looking(config, n_hops), feedback, seed=condition.seed)
             seen.append(accuracy(lived(life).prediction, self.task.label[shown]))
             in_rates.extend(self.accuracy_rates(n_hops, [weights], condition.role))
             aligned.append(cosines(circuit, weights.forward, feedback.weights))
@@ -429,11 +431,10 @@ class Bench:
         ):
             rule = condition.learner.rule(config, rate)
             phases = 1000 * condition.seed + k  # a seed of spike phases for every stretch
-            stretch = lived(
-                spiking.Life(schedule, timing(config, n_hops), rule, weights, feedback=feedback, seed=phases)
-            )
+            stretch = lived(Life(schedule, rule, weights, timing(config, n_hops), feedback, seed=phases))
+            assert stretch.feedback is not None  # spikes leave one
             weights, feedback = stretch.weights, stretch.feedback
-            n_errors.append(len(stretch.error_time) / len(schedule))
+            n_errors.append(stretch.error_signal.sum() / len(schedule))
             look()
         return Run(*map(np.array, (seen, in_rates, aligned, n_errors)))
 
@@ -675,7 +676,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
         def stop() -> None:
             bench.stopped.set()
-            spiking.end_lives()
+            end_programs()
 
         def in_twin(conditions: Sequence[Condition], label: str) -> None:
             script.live_missing_at_once(

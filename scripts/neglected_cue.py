@@ -42,11 +42,13 @@ from rich.table import Table
 from scipy import stats
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Weights
 from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
@@ -531,7 +533,7 @@ class Bench:
         config = self.config
         seeds = [*config.seeds, *range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + config.n_tuning)]
         plain = neglected_cue.plain_circuit(config.n_hops, n_cells=config.n_cells)
-        cache = spiking.cache_folder() / "weights"
+        cache = cache_folder() / "weights"
         found = twin.pretrained(plain, plain_task(), seeds, cache=cache, progress=lambda done: progress(done / 2))
         self.weights = {s: neglected_cue.with_cues(self.circuit, w) for s, w in zip(seeds, found, strict=True)}
         spiking_learners = [x for x in learners(config) if x.spikes]
@@ -543,7 +545,7 @@ class Bench:
             n_steps += 10 * N_GOOD * config.n_probes * float(learner.timing.event / learner.timing.resolution)
             if type(rule) not in self.models:
                 n_snapshots = len(config.looks) + 1
-                spec = spiking.ModelSpec.roomy(self.circuit, rule, self.task, n_steps, n_snapshots=n_snapshots)
+                spec = spiking.ModelSpec.with_room(self.circuit, rule, self.task, n_steps, n_snapshots=n_snapshots)
                 self.models[type(rule)] = spiking.model(spec, self.task)
             progress(0.5 + (k + 1) / len(spiking_learners) / 2)
 
@@ -628,11 +630,10 @@ class Bench:
         shown = schedule + probes(np.concatenate([plain, cued]))
         event = self.looks(schedule)[1]
         events = np.unique(event)  # the last occurrence may be the last event
-        life = spiking.Life(shown, learner.timing, rule, start, feedback, events.tolist(), seed=condition.seed)
+        life = Life(shown, rule, start, learner.timing, feedback, events.tolist(), seed=condition.seed)
         lived = self.models[type(rule)].live(life)
-        by_hop = signalled(lived.error_spikes(circuit)[: len(schedule)], schedule, rule.theta)
-        looks = lived.looks(circuit, life)
-        looked = [looks[k] for k in np.searchsorted(events, event)]
+        by_hop = signalled(lived.error_signal[: len(schedule)], schedule, rule.theta)
+        looked = [lived.snapshots[k] for k in np.searchsorted(events, event)]
         probed = lived.prediction[len(schedule) :]
         in_spikes = discrimination(probed[: len(plain)], probed[len(plain) :])
         values = self.measured(condition, schedule, looked)

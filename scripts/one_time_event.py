@@ -44,11 +44,13 @@ from rich.table import Table
 
 from bioplastic import hippocampus as hippocampal
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.comparison import Estimate, estimate
 from bioplastic.events import Event, Kind, Schedule, lay_out, random_life
 from bioplastic.hippocampus import Memory, Replay
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life, Lived
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.tasks import Task, digits
@@ -209,7 +211,7 @@ class Bench:
         self.background = self.task.indices(rare=False, held_out=True)
         # Index of the single event among the events of a day, of which every second is a pause.
         self.halfway = 2 * (config.n_background // 2)
-        self._days: dict[tuple[Any, ...], spiking.Lived] = {}
+        self._days: dict[tuple[Any, ...], Lived] = {}
         self._lock = threading.Lock()
 
     def prepare(self, progress: Callable[[float], None]) -> None:
@@ -217,13 +219,13 @@ class Bench:
         from bioplastic import twin
 
         seeds = (*self.config.seeds, *TUNING_SEEDS)
-        cache = spiking.cache_folder() / "weights"
+        cache = cache_folder() / "weights"
         found = twin.pretrained(self.circuit, self.task, seeds, cache=cache, progress=progress)
         self.weights = dict(zip(seeds, found, strict=True))
-        spec = spiking.ModelSpec.roomy(self.circuit, chain.screened(), self.task, 0, hippocampus=self.hippocampus)
+        spec = spiking.ModelSpec.with_room(self.circuit, chain.screened(), self.task, 0, hippocampus=self.hippocampus)
         self.model = spiking.model(spec, self.task)
 
-    def lived(self, life: spiking.Life) -> spiking.Lived:
+    def lived(self, life: Life) -> Lived:
         """Live a life."""
         assert self.model is not None
         return self.model.live(life)
@@ -244,7 +246,7 @@ class Bench:
         stimulus = int(np.random.default_rng([seed, 2]).choice(self.task.indices(rare=True, held_out=False)))
         return Event(stimulus, int(self.task.label[stimulus]), Kind.RARE)
 
-    def day(self, condition: Condition, *, sham: bool = False, phases: int = 0) -> spiking.Lived:
+    def day(self, condition: Condition, *, sham: bool = False, phases: int = 0) -> Lived:
         """Live the day of a condition, once for all runs that have the same."""
         key = (condition.seed, condition.day_salience, condition.eta, sham, phases)
         with self._lock:
@@ -257,17 +259,19 @@ class Bench:
                 self._days[key] = there
         return there
 
-    def life(self, condition: Condition, schedule: Schedule, weights: Weights, phases: int) -> spiking.Life:
+    def life(self, condition: Condition, schedule: Schedule, weights: Weights, phases: int) -> Life:
         """Return a life of a condition without any memory."""
         rule, seed = chain.screened(condition.eta), condition.seed
-        return spiking.Life(schedule, self.timing, rule, weights, seed=seed, phases=seed + phases)
+        return Life(schedule, rule, weights, self.timing, seed=seed, phases=seed + phases)
 
     def rare_memory(self, condition: Condition) -> int:
         """Which memory the single event was written to; -1 if to none."""
         lived = self.day(condition)
-        begin, end = lived.onset[self.halfway], lived.onset[self.halfway + 1] + self.config.pause
-        during = (lived.written_time >= begin) & (lived.written_time < end)
-        return int(lived.written[during][-1]) if during.any() else -1
+        onset, hippocampus = lived.onset, lived.remembered
+        assert onset is not None and hippocampus is not None
+        begin, end = onset[self.halfway], onset[self.halfway + 1] + self.config.pause
+        during = (hippocampus.written_time >= begin) & (hippocampus.written_time < end)
+        return int(hippocampus.written[during][-1]) if during.any() else -1
 
     # ------------------------------------------------------------------ the night
 
@@ -324,8 +328,7 @@ class Bench:
     def memories(self, condition: Condition) -> tuple[Memory, Memory]:
         """Return what is remembered in the night, and the same with the network's own prediction for an outcome."""
         hippocampus, k = self.hippocampus, self.rare_memory(condition)
-        remembered = self.day(condition).memory
-        assert remembered is not None
+        remembered = self.memory_of_day(condition)
         if k < 0:
             return remembered, remembered
         tag = float(remembered.tag[k * hippocampus.assembly])
@@ -350,15 +353,19 @@ class Bench:
             remembered = remembered.put(hippocampus, int(slot), {"x": stimulus, "y": outcome}, tag=tag)
         return remembered
 
-    def of_single(self, condition: Condition, lived: spiking.Lived) -> np.ndarray:
+    def memory_of_day(self, condition: Condition) -> Memory:
+        """Return what is remembered at the end of the day."""
+        lived = self.day(condition)
+        assert lived.remembered is not None
+        return lived.remembered.memory
+
+    def of_single(self, condition: Condition, reactivated: np.ndarray) -> np.ndarray:
         """Which reactivations of a night are of the single event, shape (n_reactivations,)."""
         k = self.rare_memory(condition)
         if condition.arm != SHUFFLED or k < 0:
-            return lived.reactivated == k
-        remembered = self.day(condition).memory
-        assert remembered is not None
-        others = np.flatnonzero(remembered.strength[:: self.hippocampus.assembly] > 0)
-        return ~np.isin(lived.reactivated, others[others != k])
+            return reactivated == k
+        others = np.flatnonzero(self.memory_of_day(condition).strength[:: self.hippocampus.assembly] > 0)
+        return ~np.isin(reactivated, others[others != k])
 
     # ------------------------------------------------------------------ runs
 
@@ -386,17 +393,19 @@ class Bench:
         for k, (day, memory) in enumerate(zip(days, (memories[0], memories[1], memories[1]), strict=True)):
             life = self.life(condition, schedule.sham() if k else schedule, day.weights, OTHER_PHASES * (k == 2))
             nights.append(self.lived(replace(life, snapshots=looks[:-1], replay=replaying, memory=memory)))
+        remembered = nights[0].remembered
+        assert remembered is not None
         if memories[0] is not None:
             spans = lay_out(schedule, self.timing).end[looks] * float(self.timing.resolution)
-            mine = nights[0].reactivation_time[self.of_single(condition, nights[0])]
-            counts = [np.searchsorted(t, [0, *spans]) for t in (mine, nights[0].reactivation_time)]
+            mine = remembered.reactivation_time[self.of_single(condition, remembered.reactivated)]
+            counts = [np.searchsorted(t, [0, *spans]) for t in (mine, remembered.reactivation_time)]
         else:
             single = schedule.rare | (schedule.kind == Kind.RARE_REPLAY)
             counts = [np.concatenate([[0], np.cumsum(which)[looks]]) for which in (single, ~schedule.resting)]
         weights = [
             [
                 day.weights.forward,
-                *(spiking.unflat(self.circuit, row) for row in night.snapshots),
+                *(one.forward for one in night.snapshots),
                 night.weights.forward,
             ]
             for day, night in zip(days, nights, strict=True)
@@ -410,16 +419,14 @@ class Bench:
             ]
             measured |= {"caused": changed[0] - changed[1], "noise": changed[2] - changed[1]}
         k = self.rare_memory(condition)
-        remembered = days[0].memory
-        assert remembered is not None
-        lengths = ripple_lengths(nights[0].index_time, nights[0].index_cell)
+        lengths = ripple_lengths(remembered.index_spikes.time, remembered.index_spikes.cell)
         return measured | {
             "written": int(k >= 0),
             "rare_memory": k,
-            "tag": remembered.tag[:: self.hippocampus.assembly],
-            "error_spikes_day": days[0].error_spikes(self.circuit)[self.halfway : self.halfway + 2].sum(0),
-            "reactivation_time": nights[0].reactivation_time,
-            "reactivated": nights[0].reactivated,
+            "tag": self.memory_of_day(condition).tag[:: self.hippocampus.assembly],
+            "error_spikes_day": days[0].error_signal[self.halfway : self.halfway + 2].sum(0),
+            "reactivation_time": remembered.reactivation_time,
+            "reactivated": remembered.reactivated,
             "ripple_length": 1000 * lengths,
         }
 
@@ -441,7 +448,7 @@ class Bench:
         for k in range(3):
             life = self.life(condition, schedule.sham() if k else schedule, start, OTHER_PHASES * (k == 2))
             lived = self.lived(replace(life, snapshots=looks))
-            weights.append([start.forward, *(spiking.unflat(self.circuit, row) for row in lived.snapshots)])
+            weights.append([start.forward, *(one.forward for one in lived.snapshots)])
             ends.append(lived.weights)
         return (
             self.changes(seed, *weights)
@@ -459,8 +466,9 @@ class Bench:
         events = [Event(int(s), int(self.task.label[s]), Kind.RARE, condition.salience) for s in shown]
         schedule = Schedule.of(events).with_rest_after(np.ones(n, bool), self.config.pause * second, self.timing)
         lived = self.lived(self.life(condition, schedule, self.weights[condition.seed], 0))
-        trial = np.searchsorted(lived.onset[::2], lived.written_time, side="right") - 1
-        errors = lived.error_spikes(self.circuit)[::2, 0]
+        assert lived.onset is not None and lived.remembered is not None
+        trial = np.searchsorted(lived.onset[::2], lived.remembered.written_time, side="right") - 1
+        errors = lived.error_signal[::2, 0]
         hippocampus = self.hippocampus
         asked = condition.salience * errors * float(hippocampus.hold_per_error)
         hold = np.where(asked > float(hippocampus.ignition), np.minimum(asked, float(hippocampus.longest_hold)), 0)

@@ -30,9 +30,12 @@ from bioplastic_models import chain
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.circuit import Circuit, Weights
-from bioplastic.events import Schedule, Timing, probes, random_life
 from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
+from bioplastic.circuit import Circuit, Weights
+from bioplastic.compiled.run import end_programs
+from bioplastic.events import Schedule, Timing, probes, random_life
+from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.latent_equilibrium import LatentEquilibrium
 from bioplastic.rules.predictive_coding import PredictiveCoding
@@ -216,7 +219,7 @@ class Bench:
         with ThreadPoolExecutor(1) as executor:
             compiling = executor.submit(self._compile) if compile_model else None
             seeds = (*self.config.seeds, *TUNING_SEEDS)
-            cache = spiking.cache_folder() / "weights"
+            cache = cache_folder() / "weights"
             found = twin.pretrained(self.circuit, self.task, seeds, cache=cache, progress=progress)
             self.weights = dict(zip(seeds, found, strict=True))
             if compiling is not None:
@@ -227,7 +230,7 @@ class Bench:
         steps = max(longest, self.config.n_events) * max(
             float(x.timing.event / x.timing.resolution) for x in learners(self.config)
         )
-        spec = spiking.ModelSpec.roomy(self.circuit, chain.screened(), self.task, steps)
+        spec = spiking.ModelSpec.with_room(self.circuit, chain.screened(), self.task, steps)
         return spiking.model(spec, self.task)
 
     def n_events(self, arm: str, event_fraction: float) -> int:
@@ -299,7 +302,7 @@ class Bench:
         """Accuracy on held-out rare and background images, in spikes."""
         assert self.model is not None
         shown = np.concatenate(self.probes)
-        life = spiking.Life(probes(shown), chain.timing(self.config.n_hops), chain.screened(), weights)
+        life = Life(probes(shown), chain.screened(), weights, chain.timing(self.config.n_hops))
         right = self.model.live(life).prediction.argmax(1) == self.task.label[shown]
         n_rare = len(self.probes[0])
         return float(right[:n_rare].mean()), float(right[n_rare:].mean())
@@ -404,11 +407,11 @@ class Bench:
         schedule = self.schedule(condition)
         occurrence_event = np.flatnonzero(schedule.rare)
         learning = condition.arm == "learning"
-        life = spiking.Life(
+        life = Life(
             schedule,
-            condition.learner.timing,
             condition.learner.rule(condition.eta),
             self.weights[condition.seed],
+            condition.learner.timing,
             snapshots=occurrence_event[self.snapshots(schedule) - 1].tolist() if learning else (),
             seed=condition.seed,
         )
@@ -418,15 +421,12 @@ class Bench:
             lived += [self.model.live(sham), self.model.live(replace(sham, seed=condition.seed + 1_000_000))]
         run = self.describe(condition, schedule, self.output_error(schedule, lived[0].prediction))
         if not learning:
-            spikes = [
-                reach.by_occurrence(schedule.rare, one.error_spikes(self.circuit), self.config.n_counted)
-                for one in lived
-            ]
+            spikes = [reach.by_occurrence(schedule.rare, one.error_signal, self.config.n_counted) for one in lived]
             return replace(run, error_spikes=spikes[0], error_spikes_sham=spikes[1], error_spikes_sham2=spikes[2])
         if condition.role == "sweep":
             return self.with_errors(run, life.weights, lived[0].weights)
         # The last look is at the end of the life, in spikes and in rates alike.
-        looks = [[*one.looks(self.circuit, life)[:-1], one.weights] for one in lived]
+        looks = [[*one.snapshots[:-1], one.weights] for one in lived]
         return self.learned(condition, run, schedule, looks)
 
     def live_in_twin(self, conditions: Sequence[Condition], progress: Callable[[float], None]) -> list[recording.Run]:
@@ -666,9 +666,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
             def work(condition: Condition) -> None:
                 experiment.add(condition.name, bench.live_in_spikes(condition))
 
-            sweep.run_all(
-                missing, work, executor, done=lambda c: bar.advance(row, n_steps[c.name]), stop=spiking.end_lives
-            )
+            sweep.run_all(missing, work, executor, done=lambda c: bar.advance(row, n_steps[c.name]), stop=end_programs)
 
         def live_in_twin() -> None:
             in_one_program([c for x in in_twin for c in sweep_conditions(config, x)], "learning rates")

@@ -45,12 +45,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bioplastic import plots, reach, script, spiking, sweep
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters, phi, phi_slope
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS, SHARE_MARGIN
 from bioplastic.comparison import estimate
+from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, probes
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life, Lived
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.form import Rule
@@ -416,7 +419,7 @@ class Bench:
         c, timing = self.config, chain.timing(agent.N_HOPS)
         longest = max(c.n_events, c.n_consultations, c.n_truths, K * c.n_asked)
         n_steps = float(longest * timing.event / timing.resolution)
-        spec = spiking.ModelSpec.roomy(self.circuit, LEARNERS[0].rule(0.0), self.task, n_steps, n_snapshots=0)
+        spec = spiking.ModelSpec.with_room(self.circuit, LEARNERS[0].rule(0.0), self.task, n_steps, n_snapshots=0)
         self.model = spiking.model(spec, self.task)
         for seed in seeds:
             self.start(seed)
@@ -435,7 +438,7 @@ class Bench:
             np.zeros(len(learned), bool),
             K,
         )
-        [acts] = twin.pretrained(agent.acting(), task, [seed], cache=spiking.cache_folder())
+        [acts] = twin.pretrained(agent.acting(), task, [seed], cache=cache_folder())
         rng = np.random.default_rng([seed, 2])
         forward, bias = dict(acts.forward), dict(acts.bias)
         for projection in self.circuit.projections:
@@ -505,10 +508,10 @@ class Bench:
 
     def lived(
         self, learner: Learner, rate: float, weights: Weights, schedule: Schedule, *, birth: Weights, phases: int
-    ) -> spiking.Lived:
+    ) -> Lived:
         """Let one network live in spikes."""
         timing, feedback = chain.timing(agent.N_HOPS), Feedback(birth.forward)
-        return self.model.live(spiking.Life(schedule, timing, learner.rule(rate), weights, feedback, seed=phases))
+        return self.model.live(Life(schedule, learner.rule(rate), weights, timing, feedback, seed=phases))
 
     def reports(
         self, learner: Learner, weights: Weights, rows: np.ndarray, *, birth: Weights, phases: int
@@ -975,7 +978,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
 
     def stop() -> None:
         bench.stopped.set()
-        spiking.end_lives()
+        end_programs()
 
     def work(condition: Condition) -> None:
         story = Story(bench, condition.learner, condition.seed, condition.rate, condition.role)

@@ -39,11 +39,14 @@ from rich.table import Table
 from scipy.optimize import isotonic_regression, minimize_scalar
 
 from bioplastic import plots, reach, script, spiking, sweep, theory
+from bioplastic.recording import schema1 as recording
+from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.comparison import Estimate, estimate
+from bioplastic.compiled.run import end_programs
 from bioplastic.events import Schedule, random_life
-from bioplastic.recording import schema1 as recording
+from bioplastic.life import Life
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task, digits
 
@@ -193,12 +196,12 @@ class Bench:
         """Pretrain the networks and compile the model, both from the cache if they are there."""
         from bioplastic import twin
 
-        cache = spiking.cache_folder() / "weights"
+        cache = cache_folder() / "weights"
         found = twin.pretrained(self.circuit, self.task, self.config.seeds, cache=cache)
         self.weights = dict(zip(self.config.seeds, found, strict=True))
         longest = max(self.n_events(c) for arm in ("frozen", "learning") for c in conditions(self.config, arm))
         steps = longest * float(self.timing.event / self.timing.resolution)
-        spec = spiking.ModelSpec.roomy(self.circuit, chain.screened(), self.task, steps)
+        spec = spiking.ModelSpec.with_room(self.circuit, chain.screened(), self.task, steps)
         self.model = spiking.model(spec, self.task)
 
     def describe(self, setting: Setting, fraction: float, seed: int, life: Schedule) -> recording.Run:
@@ -223,13 +226,11 @@ class Bench:
         rule = ErrorRelay(
             theta=setting.threshold, tau_e=setting.memory * self.timing.event, gain=chain.GAIN, eta=setting.eta
         )
-        life = spiking.Life(schedule, self.timing, rule, self.weights[seed], seed=seed)
+        life = Life(schedule, rule, self.weights[seed], self.timing, seed=seed)
         sham = replace(life, schedule=schedule.sham())
         lived = [self.model.live(one) for one in (life, sham, replace(sham, seed=seed + 1_000_000))]
         run = self.describe(setting, fraction, seed, schedule)
-        counts = [
-            reach.by_occurrence(schedule.rare, one.error_spikes(self.circuit), self.config.n_counted) for one in lived
-        ]
+        counts = [reach.by_occurrence(schedule.rare, one.error_signal, self.config.n_counted) for one in lived]
         run = replace(run, error_spikes=counts[0], error_spikes_sham=counts[1], error_spikes_sham2=counts[2])
         if setting.arm == "frozen":
             return run
@@ -250,15 +251,15 @@ class Bench:
         rng = np.random.default_rng([seed, config.n_mismatch])
         schedule = random_life(self.task, event_fraction=1.0, n_events=config.n_mismatch, rng=rng)
         rule = ErrorRelay(theta=config.mismatch_threshold, gain=chain.GAIN)
-        life = spiking.Life(schedule.sham() if sham else schedule, self.timing, rule, self.weights[seed], seed=seed)
-        lived = self.model.live(life)
+        life = Life(schedule.sham() if sham else schedule, rule, self.weights[seed], self.timing, seed=seed)
+        errors = self.model.live(life).error_spikes
+        assert errors is not None
         spikes = {}
         for population, sign in product(self.circuit.populations, (1, -1)):
             first = self.circuit.slices[population.name].start
-            mine = (lived.error_cell >= first) & (lived.error_cell < first + population.size)
-            mine &= lived.error_sign == sign
+            mine = (errors.cell >= first) & (errors.cell < first + population.size) & (errors.sign == sign)
             spikes[spike_train(population.name, sign)] = recording.Spikes(
-                timestamps=1000 * lived.error_time[mine], node_ids=lived.error_cell[mine] - first
+                timestamps=1000 * errors.time[mine], node_ids=errors.cell[mine] - first
             )
         setting = Setting("frozen", config.mismatch_threshold, np.inf)
         return replace(self.describe(setting, 1.0, seed, schedule), spikes=spikes)
@@ -371,7 +372,7 @@ def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
                 work,
                 executor,
                 done=lambda c, row=row: bar.advance(row, bench.n_events(c)),  # type: ignore[misc]
-                stop=spiking.end_lives,
+                stop=end_programs,
             )
     experiment.finish(summarise(bench, experiment))
     return out

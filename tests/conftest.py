@@ -41,9 +41,9 @@ def frozen_garbage() -> None:
 @pytest.fixture(scope="session")
 def cpp_compiler() -> None:
     """Skip what only compiled lives can show, where nothing compiles them."""
-    from bioplastic import spiking
+    from bioplastic.compiled.toolchain import compiler
 
-    if spiking.compiler() is None:
+    if compiler() is None:
         pytest.skip("needs compiled lives: no C++ compiler with make was found (the README says how to install one)")
 
 

@@ -13,7 +13,8 @@ from bioplastic.circuit import Circuit, Feedback, Population, Projection, Weight
 from bioplastic.rules.broadcast import Broadcast, random_broadcast
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay
 from bioplastic.rules.form import Outside, Rule, State, reference_step
-from bioplastic.spiking import SpikingCircuit, broadcast_group, build, cell_group, synapse_group, unflat
+from bioplastic.spiking.groups import broadcast_group, cell_group, synapse_group
+from bioplastic.spiking.network import SpikingCircuit, build, unflat
 
 PARAMETERS = CellParameters()
 OF_CELLS = ("V", "A", "x", "P", "E", "bias", "abias")
@@ -126,6 +127,18 @@ def chain(names: str, size: int = 6) -> Circuit:
         tuple(Population(n, size, role) for n, role in zip(names, roles, strict=True)),
         tuple(Projection(a, b) for a, b in pairwise(names)),
     )
+
+
+def chain_of_hops(n_hops: int, size: int = 16) -> Circuit:
+    """From 16 inputs over hidden populations, named by their hops, to 4 outputs."""
+    hidden = [f"h{hop}" for hop in range(n_hops - 1, 0, -1)]
+    names = ["x", *hidden, "y"]
+    populations = (
+        Population("x", 16, "input"),
+        *(Population(name, size) for name in hidden),
+        Population("y", 4, "error source"),
+    )
+    return Circuit(populations, tuple(Projection(a, b) for a, b in pairwise(names)))
 
 
 def random_weights(circuit: Circuit, rng: np.random.Generator) -> Weights:

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from bioplastic import spiking
 from bioplastic.circuit import Weights
 from bioplastic.events import Kind
+from bioplastic.life import SpikeTrain
+from bioplastic.spiking.results import count_error_spikes
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "attention.py"
 
@@ -130,11 +131,8 @@ def lived(bench, *, spikes, errors, signs=1) -> SimpleNamespace:
     """What a life leaves, of which only spikes of the input and of errors matter."""
     time, cell = np.array(errors, float).reshape(-1, 2).T
     return SimpleNamespace(
-        spike_time=np.array(spikes, float),
-        spike_cell=np.full(len(spikes), bench.circuit.slices["x"].start),
-        error_time=time,
-        error_cell=cell.astype(int),
-        error_sign=np.full(len(time), signs),
+        spikes=SpikeTrain(np.array(spikes, float), np.full(len(spikes), bench.circuit.slices["x"].start)),
+        error_spikes=SpikeTrain(time, cell.astype(int), np.full(len(time), signs)),
     )
 
 
@@ -175,7 +173,7 @@ def test_one_event_is_measured_against_its_sham_until_the_rest_is_over(script, s
         last = circuit.projections[-1].name
         forward = {**ones.forward, last: factor_at_hop_0 * ones.forward[last]}
         found.weights, found.onset = Weights(forward, ones.bias), onset
-        found.error_spikes = lambda circuit: spiking.Lived.error_spikes(found, circuit)
+        found.error_signal = count_error_spikes(circuit, onset, found.error_spikes)
         return found
 
     late = begins + 0.6  # when the outcome is gone: still of this event

@@ -39,7 +39,8 @@ from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.fixed_feedback import random_feedback
 from bioplastic.rules.learned_feedback import LearnedFeedback
 from bioplastic.rules.radius_relay import RadiusRelay
-from bioplastic.spiking import build, cell_group, synapse_group
+from bioplastic.spiking.groups import cell_group, synapse_group
+from bioplastic.spiking.network import build
 
 b2.BrianLogger.suppress_name("unused_brian_object")  # most networks here are never run
 pytestmark = pytest.mark.usefixtures("numpy_target")

@@ -19,7 +19,7 @@ from small_networks import (
 
 from bioplastic.circuit import CircuitError, Feedback
 from bioplastic.rules.broadcast import Broadcast, random_broadcast
-from bioplastic.spiking import build
+from bioplastic.spiking.network import build
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

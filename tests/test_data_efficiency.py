@@ -9,11 +9,13 @@ import pytest
 from bioplastic_models import chain
 from brian2 import ms
 
-from bioplastic import spiking
 from bioplastic.circuit import Weights
 from bioplastic.comparison import Estimate
 from bioplastic.events import Event, Kind, Schedule, Timing, lay_out
+from bioplastic.life import Life
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.spiking.models import model
+from bioplastic.spiking.spec import ModelSpec
 from bioplastic.tasks import random_patterns
 
 REST = Event(kind=Kind.REST, rest=100)
@@ -93,10 +95,12 @@ def test_what_is_recalled_is_what_was_last_written_there(script):
     schedule = Schedule.of([Event(7), REST, Event(8), REST, REST, Event(9), REST])
     lived = SimpleNamespace(
         onset=np.arange(7.0),
-        written_time=np.array([1.2, 3.2, 6.2]),  # in the rests after 7, 8 and 9
-        written=np.array([0, 1, 0]),
-        reactivation_time=np.array([0.5, 2.5, 3.5, 4.1, 4.2, 4.3, 6.1, 6.3]),
-        reactivated=np.array([5, 0, 0, 1, 0, 2, 0, 0]),
+        remembered=SimpleNamespace(
+            written_time=np.array([1.2, 3.2, 6.2]),  # in the rests after 7, 8 and 9
+            written=np.array([0, 1, 0]),
+            reactivation_time=np.array([0.5, 2.5, 3.5, 4.1, 4.2, 4.3, 6.1, 6.3]),
+            reactivated=np.array([5, 0, 0, 1, 0, 2, 0, 0]),
+        ),
     )
     contents = {5: 55}
     assert script.recalled(lived, schedule, contents) == [7, 8, 7, 7, 9]  # none by a cue, and none of what is unknown
@@ -162,8 +166,8 @@ def test_the_relay_from_hop_0_is_the_error_relay_and_from_hop_1_leaves_hop_0(scr
     timing = Timing(lead=100 * ms, outcome=100 * ms, gap=10 * ms)
 
     def lived(rule) -> Weights:
-        model = spiking.model(spiking.ModelSpec(circuit, rule, 2, 2, n_steps=30, n_snapshots=0), task, compiled=False)
-        return model.live(spiking.Life(Schedule.of([Event(0, 0)]), timing, rule, weights)).weights
+        runtime = model(ModelSpec(circuit, rule, 2, 2, n_steps=30, n_snapshots=0), task, compiled=False)
+        return runtime.live(Life(Schedule.of([Event(0, 0)]), rule, weights, timing)).weights
 
     plain, all_hops, far = lived(relay), lived(script.relay_from_hop(relay, 0)), lived(script.relay_from_hop(relay, 1))
     for one, same in ((plain.forward, all_hops.forward), (plain.bias, all_hops.bias)):

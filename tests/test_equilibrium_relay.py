@@ -24,8 +24,11 @@ from small_networks import (
 from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, CircuitError, Feedback, Population, Projection, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing
+from bioplastic.life import Life
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
-from bioplastic.spiking import Life, ModelSpec, build, model, unflat
+from bioplastic.spiking.models import model
+from bioplastic.spiking.network import build
+from bioplastic.spiking.spec import ModelSpec
 from bioplastic.tasks import random_patterns
 from bioplastic.units import UnitError
 
@@ -319,12 +322,14 @@ def test_one_hop_per_occurrence_while_a_change_moves_no_spike_within_its_occurre
         rule = EquilibriumRelay(theta=1.0, eta=eta, eta_apical=eta)
         schedule = Schedule.of([Event(5, 5, Kind.RARE)] * n_occurrences)
         timing = Timing(lead=300 * ms)
-        life = Life(schedule, timing, rule, weights, feedback=feedback, snapshots=range(n_occurrences))
+        life = Life(schedule, rule, weights, timing, feedback, snapshots=range(n_occurrences))
         real, sham = runtime.live(life), runtime.live(replace(life, schedule=schedule.sham()))
         per_occurrence = zip(real.snapshots, sham.snapshots, strict=True)
-        differences = [unflat(circuit, a - b) for a, b in per_occurrence]
         hop = dict(zip([p.name for p in circuit.projections], circuit.hops, strict=True))
-        return [sorted(int(hop[name]) for name, d in of.items() if np.any(d)) for of in differences]
+        return [
+            sorted(int(hop[name]) for name, w in a.forward.items() if np.any(w != b.forward[name]))
+            for a, b in per_occurrence
+        ]
 
     assert changed_hops(1e-3, 2) == [[0, 1], [0, 1, 2]]
     assert changed_hops(0.1, 1) == [[0, 1, 2]]  # it is no law: a large change is noticed at once

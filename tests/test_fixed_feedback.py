@@ -8,7 +8,7 @@ from small_networks import chain, graph, random_weights
 from bioplastic.circuit import Weights
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.fixed_feedback import random_feedback
-from bioplastic.spiking import build, unflat
+from bioplastic.spiking.network import build, unflat
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

@@ -10,6 +10,7 @@ from brian2 import EventMonitor, Hz, Network, NeuronGroup, SpikeMonitor, StateMo
 from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.circuit import Circuit, CircuitError, Population, Projection, Weights
+from bioplastic.compiled.toolchain import CompilationError
 from bioplastic.events import Event, Kind, Schedule, ScheduleError, Timing
 from bioplastic.hippocampus import (
     CONTROL_STEP,
@@ -25,8 +26,11 @@ from bioplastic.hippocampus import (
     build,
     start_values,
 )
+from bioplastic.life import Life, Lived
 from bioplastic.rules.error_relay import ErrorRelay
-from bioplastic.spiking import CompilationError, Life, Lived, Model, ModelSpec, cell_group, model
+from bioplastic.spiking.groups import cell_group
+from bioplastic.spiking.models import Model, model
+from bioplastic.spiking.spec import ModelSpec
 from bioplastic.tasks import digits
 from bioplastic.units import UnitError
 
@@ -183,12 +187,14 @@ CHAIN = Circuit((Population("x", 64, "input"), Population("y", 10, "error source
 RULE = ErrorRelay()
 """It does not learn, so that the prediction stays at 1/2, a surprise of 1/4 in each cell of y."""
 HIPPOCAMPUS = Hippocampus((Target("x"), Target("y", TIMING.lead)), "y")
-SPEC = replace(ModelSpec.roomy(CHAIN, RULE, TASK, 2**17, n_snapshots=0, hippocampus=HIPPOCAMPUS), record_spikes=True)
+SPEC = replace(
+    ModelSpec.with_room(CHAIN, RULE, TASK, 2**17, n_snapshots=0, hippocampus=HIPPOCAMPUS), record_spikes=True
+)
 NOTHING = Weights({"x_to_y": np.zeros((10, 64))}, {"y": np.zeros(10)})
 
 
 def a_life(schedule: Schedule, **changes) -> Life:
-    return replace(Life(schedule, TIMING, RULE, NOTHING), **changes)
+    return replace(Life(schedule, RULE, NOTHING, TIMING), **changes)
 
 
 def a_rest(length: Quantity) -> Schedule:
@@ -643,8 +649,8 @@ def lived_events(stimuli: np.ndarray, salience: float = 1.0) -> Schedule:
 
 def n_spikes(lived: Lived, population: str, begin: float, end: float) -> np.ndarray:
     cells = CHAIN.slices[population]
-    during = (lived.spike_time >= begin) & (lived.spike_time < end)
-    return np.bincount(lived.spike_cell[during], minlength=74)[cells]
+    during = (lived.spikes.time >= begin) & (lived.spikes.time < end)
+    return np.bincount(lived.spikes.cell[during], minlength=74)[cells]
 
 
 @dataclass(frozen=True)
@@ -658,7 +664,7 @@ class Recall:
 def recall(lived: Lived, stimuli: np.ndarray) -> Recall:
     """Of cells of x and y from ripple to end, 320 and 120 ms; a tie between outcomes is wrong."""
     correlation, right = [], []
-    for begin, which in zip(lived.reactivation_time, lived.reactivated, strict=True):
+    for begin, which in zip(lived.remembered.reactivation_time, lived.remembered.reactivated, strict=True):
         x, y = n_spikes(lived, "x", begin, begin + 0.32), n_spikes(lived, "y", begin + 0.2, begin + 0.32)
         correlation.append(np.corrcoef(x, TASK.stimuli[stimuli[which]])[0, 1])
         right.append(np.flatnonzero(y == y.max()).tolist() == [TASK.label[stimuli[which]]])
@@ -671,18 +677,22 @@ def test_the_same_seed_dreams_the_same(compiled):
         compiled.live(a_life(a_rest(100 * second), replay=REPLAY, memory=ideal(some_digits(20)), seed=seed))
         for seed in (1, 1, 2)
     ]
-    for name in ("reactivation_time", "reactivated", "index_time", "spike_time", "spike_cell"):
-        np.testing.assert_array_equal(getattr(nights[0], name), getattr(nights[1], name))
-    assert not np.array_equal(nights[0].reactivation_time, nights[2].reactivation_time)
+    one, same, other = (night.remembered for night in nights)
+    for name in ("reactivation_time", "reactivated"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
+    for here, there in ((one.index_spikes, same.index_spikes), (nights[0].spikes, nights[1].spikes)):
+        np.testing.assert_array_equal(here.time, there.time)
+        np.testing.assert_array_equal(here.cell, there.cell)
+    assert not np.array_equal(one.reactivation_time, other.reactivation_time)
 
 
 @pytest.mark.slow
 def test_a_life_in_which_little_matters_is_not_written(compiled):
     """30 error spikes each, 180 ms at an importance of 0.1."""
     lived = compiled.live(a_life(lived_events(some_digits(40), salience=0.1)))
-    assert lived.error_spikes(CHAIN)[::2, 0].min() >= 20
-    assert len(lived.written) <= 0.05 * 40
-    assert not lived.memory.strength.any()
+    assert lived.error_signal[::2, 0].min() >= 20
+    assert len(lived.remembered.written) <= 0.05 * 40
+    assert not lived.remembered.memory.strength.any()
 
 
 def report(what: str, found: Recall) -> None:
@@ -696,8 +706,8 @@ def report(what: str, found: Recall) -> None:
 def written(compiled: Model, n: int) -> Lived:
     """A day on which n digits were lived, and all were written."""
     day = compiled.live(a_life(lived_events(some_digits(n, seed=n))))
-    assert day.written.tolist() == list(range(n))
-    assert len(day.reactivated) == 0
+    assert day.remembered.written.tolist() == list(range(n))
+    assert len(day.remembered.reactivated) == 0
     return day
 
 
@@ -706,9 +716,9 @@ def written(compiled: Model, n: int) -> Lived:
 def test_a_reactivated_index_reinstates_what_was_lived(compiled, n):
     stimuli = some_digits(n, seed=n)
     day = written(compiled, n)
-    night = compiled.live(a_life(a_rest(600 * second), replay=REPLAY, memory=day.memory))
-    assert set(night.reactivated) == set(range(n))
-    assert len(night.written) == 0
+    night = compiled.live(a_life(a_rest(600 * second), replay=REPLAY, memory=day.remembered.memory))
+    assert set(night.remembered.reactivated) == set(range(n))
+    assert len(night.remembered.written) == 0
     found = recall(night, stimuli)
     report(f"ripples, {n} memories", found)
     assert found.correlation.min() >= 0.9
@@ -790,7 +800,7 @@ def test_half_a_pattern_recalls_the_whole(compiled, tmp_path_factory):
     found = {}
     try:
         for n in (1, 5, 10, 15, 20):
-            memory = written(compiled, n).memory
+            memory = written(compiled, n).remembered.memory
             for part in (1.0, 0.5):
                 small = cued(str(tmp_path_factory.getbasetemp() / "cued"))
                 one = found[n, part] = recall_from_cues(small, memory, some_digits(n, seed=n), part, n)
@@ -807,7 +817,7 @@ def test_half_a_pattern_recalls_the_whole(compiled, tmp_path_factory):
 @pytest.mark.slow
 def test_more_events_than_fit_overwrite_the_oldest(compiled):
     lived = compiled.live(a_life(lived_events(some_digits(23))))
-    assert lived.written.tolist() == [*range(20), 0, 1, 2]
+    assert lived.remembered.written.tolist() == [*range(20), 0, 1, 2]
 
 
 @pytest.mark.slow
@@ -817,7 +827,7 @@ def test_the_hold_grows_with_importance(compiled):
     lengths = []
     for salience in (0.1, 0.3, 0.5, 1.0, 1.5, 3.0):
         lived = compiled.live(a_life(replace(events, salience=np.full(2, salience))))
-        during = lived.spike_time[lived.spike_cell < 64]
+        during = lived.spikes.time[lived.spikes.cell < 64]
         lengths.append(during.max() - 0.32)
     assert lengths[0] <= 0
     assert (np.diff(lengths) > 0.1).all()
@@ -827,10 +837,10 @@ def test_the_hold_grows_with_importance(compiled):
 
 @pytest.mark.slow
 def test_index_cells_of_one_assembly_at_a_time(compiled):
-    night = compiled.live(a_life(a_rest(1200 * second), replay=REPLAY, memory=ideal(some_digits(20))))
-    which = np.searchsorted(night.reactivation_time, night.index_time, side="right") - 1
+    night = compiled.live(a_life(a_rest(1200 * second), replay=REPLAY, memory=ideal(some_digits(20)))).remembered
+    which = np.searchsorted(night.reactivation_time, night.index_spikes.time, side="right") - 1
     assert which.min() == 0
-    np.testing.assert_array_equal(night.index_cell // 4, night.reactivated[which])
+    np.testing.assert_array_equal(night.index_spikes.cell // 4, night.reactivated[which])
     assert len(night.reactivated) > 300
 
 
@@ -840,7 +850,9 @@ def test_the_rate_of_reactivations(compiled):
 
     The race adds up to 20 ms, and the last 420 ms of the rest cannot begin one.
     """
-    night = compiled.live(a_life(a_rest(1300 * second), replay=REPLAY, memory=ideal(some_digits(20), tag=100.0)))
+    night = compiled.live(
+        a_life(a_rest(1300 * second), replay=REPLAY, memory=ideal(some_digits(20), tag=100.0))
+    ).remembered
     intervals = np.diff(night.reactivation_time)
     print(f"\n{len(intervals)} intervals: mean {intervals.mean():.2f} s, shortest {intervals.min():.2f} s")
     assert len(intervals) > 400
@@ -853,11 +865,12 @@ def test_the_rate_of_reactivations(compiled):
 @pytest.mark.parametrize("compression", [1, 2, 10])
 def test_compression_brings_the_outcome_forward(compiled, compression):
     replay = Replay(0.4 * Hz, compression=compression)
-    night = compiled.live(a_life(a_rest(100 * second), replay=replay, memory=ideal(some_digits(5))))
-    role = HIPPOCAMPUS.role[night.index_cell]
+    night = compiled.live(a_life(a_rest(100 * second), replay=replay, memory=ideal(some_digits(5)))).remembered
+    role = HIPPOCAMPUS.role[night.index_spikes.cell]
+    times = night.index_spikes.time
     assert len(night.reactivation_time) > 10
     for begin in night.reactivation_time:
-        first, second_ = ((night.index_time[(role == k) & (night.index_time >= begin)].min() - begin) for k in (0, 1))
+        first, second_ = ((times[(role == k) & (times >= begin)].min() - begin) for k in (0, 1))
         assert 0 <= first < 0.011
         assert second_ == pytest.approx(0.2 / compression, abs=0.011)
 
@@ -903,7 +916,7 @@ def test_the_more_a_memory_is_tagged_the_more_often_it_wins(compiled):
     """20 memories, the later ones tagged more."""
     tag = np.linspace(0.05, 1, 20)
     memory = replace(ideal(some_digits(20)), tag=np.repeat(tag, 4))
-    night = compiled.live(a_life(a_rest(1300 * second), replay=REPLAY, memory=memory))
+    night = compiled.live(a_life(a_rest(1300 * second), replay=REPLAY, memory=memory)).remembered
     expected = fates(night.reactivation_time, night.reactivated, tag, until=1300)
     for which in (slice(0, 5), slice(5, 10), slice(10, 15), slice(15, 20)):
         happened = (night.reactivated >= which.start) & (night.reactivated < which.stop)
@@ -924,11 +937,11 @@ def test_some_ripples_are_empty_where_nothing_is_tagged_much(compiled):
         compiled.live(a_life(a_rest(1300 * second), replay=often, memory=ideal(some_digits(20), tag=tag)))
         for tag in (100.0, 0.02)
     ]
-    ripples, filled = (night.reactivation_time for night in nights)
+    ripples, filled = (night.remembered.reactivation_time for night in nights)
     place = np.searchsorted(ripples, filled + 0.03) - 1
     assert (np.abs(ripples[place] - filled) <= 0.03).all()
     won = np.full(len(ripples), -1)
-    won[place] = nights[1].reactivated
+    won[place] = nights[1].remembered.reactivated
     expected = fates(ripples, won, np.full(20, 0.02), until=1300)
     print(f"\nripples that reactivate: {(won >= 0).mean():.1%} of {len(won)}, expected {expected.any_wins.mean():.1%}")
     assert_expected(won >= 0, expected.any_wins)
@@ -937,7 +950,7 @@ def test_some_ripples_are_empty_where_nothing_is_tagged_much(compiled):
 @pytest.mark.slow
 def test_a_memory_just_reactivated_seldom_comes_back_at_once(compiled):
     """Two memories of equal tag: without inhibition of return, one in two would be a repetition."""
-    night = compiled.live(a_life(a_rest(1300 * second), replay=REPLAY, memory=ideal(some_digits(2))))
+    night = compiled.live(a_life(a_rest(1300 * second), replay=REPLAY, memory=ideal(some_digits(2)))).remembered
     tag = np.ones(2)
     expected = fates(night.reactivation_time, night.reactivated, tag, until=1300)
     again = night.reactivated[1:] == night.reactivated[:-1]
@@ -950,10 +963,10 @@ def test_a_memory_just_reactivated_seldom_comes_back_at_once(compiled):
 def test_memories_fade_and_are_restored_by_reactivation(compiled):
     memory = ideal(some_digits(1))  # one, for of others a cell may lose by a step, and be restored nevertheless
     left_alone = compiled.live(a_life(a_rest(1000 * second), memory=memory))
-    np.testing.assert_allclose(left_alone.memory.strength[:4], np.exp(-1), rtol=1e-3)
-    np.testing.assert_allclose(left_alone.memory.tag[:4], np.exp(-1), rtol=1e-3)
-    assert not left_alone.memory.strength[4:].any()
-    night = compiled.live(a_life(a_rest(1000 * second), replay=REPLAY, memory=memory))
+    np.testing.assert_allclose(left_alone.remembered.memory.strength[:4], np.exp(-1), rtol=1e-3)
+    np.testing.assert_allclose(left_alone.remembered.memory.tag[:4], np.exp(-1), rtol=1e-3)
+    assert not left_alone.remembered.memory.strength[4:].any()
+    night = compiled.live(a_life(a_rest(1000 * second), replay=REPLAY, memory=memory)).remembered
     expected = fates(night.reactivation_time, night.reactivated, np.ones(1), until=1000)
     np.testing.assert_allclose(night.memory.strength[:4], expected.strength[0], rtol=1e-3)
     assert expected.strength[0] > 0.9
@@ -961,10 +974,10 @@ def test_memories_fade_and_are_restored_by_reactivation(compiled):
 
 @pytest.mark.slow
 def test_ripples_last_60_to_120_ms_at_200_hz(compiled):
-    night = compiled.live(a_life(a_rest(600 * second), replay=REPLAY, memory=ideal(some_digits(20))))
+    night = compiled.live(a_life(a_rest(600 * second), replay=REPLAY, memory=ideal(some_digits(20)))).remembered
     lengths = []
     for cell in range(80):
-        times = night.index_time[night.index_cell == cell]
+        times = night.index_spikes.time[night.index_spikes.cell == cell]
         gaps = np.diff(times)
         within = gaps < 0.1
         np.testing.assert_allclose(gaps[within], float(CONTROL_STEP), atol=1e-9)
@@ -988,7 +1001,7 @@ def test_what_matters_little_is_not_written_and_what_is_new_and_matters_is(cache
     circuit, timing, rule = chain.circuit(), chain.timing(), chain.screened(0.0)
     weights = twin.pretrained(circuit, TASK, (0,), cache=cache_dir / "weights")[0]
     hippocampus = Hippocampus((Target("x"), Target("y", timing.lead)), "y")
-    spec = ModelSpec.roomy(circuit, rule, TASK, 2**17, n_snapshots=0, hippocampus=hippocampus)
+    spec = ModelSpec.with_room(circuit, rule, TASK, 2**17, n_snapshots=0, hippocampus=hippocampus)
     lives = model(spec, TASK, compiled=True)
     share = {}
     for rare in (False, True):
@@ -996,9 +1009,9 @@ def test_what_matters_little_is_not_written_and_what_is_new_and_matters_is(cache
             stimuli = np.random.default_rng(0).choice(TASK.indices(rare=rare, held_out=False), 100, replace=False)
             events = Schedule.of([Event(int(s), int(TASK.label[s]), salience=salience) for s in stimuli])
             events = events.with_rest_after(np.ones(100, bool), 4 * second, timing)
-            lived = lives.live(Life(events, timing, rule, weights))
-            share[rare, salience] = len(lived.written) / 100
-            errors = np.median(lived.error_spikes(circuit)[::2, 0])
+            lived = lives.live(Life(events, rule, weights, timing))
+            share[rare, salience] = len(lived.remembered.written) / 100
+            errors = np.median(lived.error_signal[::2, 0])
             name = "rare" if rare else "background"
             print(f"\n{name}, salience {salience:g}: {share[rare, salience]:.0%} written; {errors:g} error spikes each")
     assert share[False, 0.1] <= 0.05

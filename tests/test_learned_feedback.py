@@ -21,7 +21,7 @@ from bioplastic.circuit import Feedback
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.fixed_feedback import random_feedback
 from bioplastic.rules.learned_feedback import LearnedFeedback
-from bioplastic.spiking import build, unflat
+from bioplastic.spiking.network import build, unflat
 from bioplastic.units import UnitError
 
 pytestmark = pytest.mark.usefixtures("numpy_target")

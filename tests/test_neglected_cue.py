@@ -267,15 +267,12 @@ def test_a_life_in_spikes_is_measured_by_probes_and_by_its_error_spikes(script, 
     assert (n, schedule.rare.sum()) == (40, 4)
     seen = {}
 
+    per_event = np.where(schedule.rare, 7.0, 2.0)[:, None] * [1.0, 0.5, 0.0]
+
     class Lived:
+        error_signal = np.concatenate([per_event, np.full((2 * n_pairs, 3), 99.0)])
+        snapshots = [start] * 6
         prediction = np.concatenate([np.full((n, 11), np.nan), predictions(*[0.5] * n_pairs, *[0.1] * n_pairs)])
-
-        def error_spikes(self, circuit):
-            per_event = np.where(schedule.rare, 7.0, 2.0)[:, None] * [1.0, 0.5, 0.0]
-            return np.concatenate([per_event, np.full((2 * n_pairs, 3), 99.0)])
-
-        def looks(self, circuit, life):
-            return [start] * len(life.snapshots)
 
     class Model:
         def live(self, life):

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, mV, second
 
-from bioplastic import spiking
 from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Event, Kind, Schedule, ScheduleError, Timing, lay_out
+from bioplastic.life import Life
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.spiking.models import model
+from bioplastic.spiking.spec import ModelSpec
 from bioplastic.tasks import random_patterns
 from bioplastic.units import UnitError
 
@@ -313,14 +315,14 @@ def test_in_the_twin_a_replay_is_its_event_and_a_rest_nothing():
 @pytest.mark.slow
 def test_in_spikes_replays_teach_and_empty_rests_do_not(numpy_target):
     rule = ErrorRelay(eta=0.02, theta=0.2)
-    spec = spiking.ModelSpec(CIRCUIT, rule, 4, 4, n_steps=100, n_snapshots=0)
-    model = spiking.model(spec, TASK, compiled=False)
-    dreamt, empty = (model.live(spiking.Life(s, SLOW, rule, WEIGHTS)) for s in (DREAMT, LIFE))
+    spec = ModelSpec(CIRCUIT, rule, 4, 4, n_steps=100, n_snapshots=0)
+    runtime = model(spec, TASK, compiled=False)
+    dreamt, empty = (runtime.live(Life(s, rule, WEIGHTS, SLOW)) for s in (DREAMT, LIFE))
     assert dreamt.prediction.shape == (len(DREAMT), 3)
     np.testing.assert_array_equal(dreamt.prediction[:2], empty.prediction[:2])  # the day was the same
     night = empty.onset[LIFE.resting][0]
-    assert (empty.error_time < night).all()
-    counts = dreamt.error_spikes(CIRCUIT)[:, 0]
+    assert (empty.error_spikes.time < night).all()
+    counts = dreamt.error_signal[:, 0]
     assert (counts[DREAMT.replayed] > 0).all()
     assert (counts[DREAMT.resting] == 0).all()
 

@@ -31,7 +31,8 @@ from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Outside, State, reference_step
 from bioplastic.rules.learned_feedback import LearnedFeedback
 from bioplastic.rules.radius_relay import RadiusRelay
-from bioplastic.spiking import broadcast_group, build, cell_group, flat, synapse_group, unflat
+from bioplastic.spiking.groups import broadcast_group, cell_group, synapse_group
+from bioplastic.spiking.network import build, flat, unflat
 from bioplastic.units import UnitError
 
 pytestmark = pytest.mark.usefixtures("numpy_target")

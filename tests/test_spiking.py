@@ -1,52 +1,34 @@
-"""Spiking models: plain Brian2 objects, compiled lives against runtime ones, the front, and what is refused."""
+"""Models that live schedules: compiled lives against runtime ones, the front, other rules, and what is refused."""
 
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
-from itertools import pairwise
+from dataclasses import replace
 
 import brian2
 import numpy as np
 import pytest
-from brian2 import (
-    Network,
-    NetworkOperation,
-    NeuronGroup,
-    SpikeGeneratorGroup,
-    SpikeMonitor,
-    Synapses,
-    defaultclock,
-    ms,
-    network_operation,
-    second,
-)
-from small_networks import orthogonal
+from brian2 import defaultclock, ms, second
+from small_networks import chain_of_hops, orthogonal
 
-from bioplastic import spiking
-from bioplastic.cells import CellParameters, phi
+from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, CircuitError, Feedback, Population, Projection, Weights
+from bioplastic.compiled import build as compiling
+from bioplastic.compiled.toolchain import NO_COMPILER, CompilationError, compiler
 from bioplastic.events import Event, Kind, Schedule, ScheduleError, Timing, probes, random_life
 from bioplastic.hippocampus import Hippocampus, Target
+from bioplastic.life import Life, Lived, SpikeTrain
+from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import Broadcast, random_broadcast
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.learned_feedback import LearnedFeedback
 from bioplastic.rules.radius_relay import RadiusRelay
-from bioplastic.spiking import (
-    NO_COMPILER,
-    ActivityError,
-    CompilationError,
-    Life,
-    Lived,
-    Model,
-    ModelSpec,
-    build,
-    cell_group,
-    flat,
-    model,
-    synapse_group,
-)
+from bioplastic.spiking.health import ActivityError
+from bioplastic.spiking.models import Model, model
+from bioplastic.spiking.network import flat
+from bioplastic.spiking.results import count_error_spikes, snapshot_weights
+from bioplastic.spiking.spec import ModelSpec
 from bioplastic.tasks import random_patterns
 from bioplastic.units import UnitError
 
@@ -54,21 +36,10 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 TASK = random_patterns(6, 16, 4, seed=0)
 TIMING = Timing(lead=200 * ms)
 RULE = ErrorRelay(theta=0.3, tau_e=5 * second, gain=0.9, eta=0.01)
-COMPILED = pytest.mark.skipif(spiking.compiler() is None, reason="no C++ compiler")
+COMPILED = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 
 
-def chain(n_hops: int, size: int = 16) -> Circuit:
-    hidden = [f"h{hop}" for hop in range(n_hops - 1, 0, -1)]
-    names = ["x", *hidden, "y"]
-    populations = (
-        Population("x", 16, "input"),
-        *(Population(name, size) for name in hidden),
-        Population("y", 4, "error source"),
-    )
-    return Circuit(populations, tuple(Projection(a, b) for a, b in pairwise(names)))
-
-
-CHAIN = chain(4)
+CHAIN = chain_of_hops(4)
 WEIGHTS = orthogonal(CHAIN)
 SPEC = ModelSpec(
     CHAIN, RULE, n_stimuli=6, n_outcomes=6, n_steps=2**14, n_snapshots=3, record_spikes=True, restoring=True
@@ -77,7 +48,7 @@ RARE = Event(5, 5, Kind.RARE)
 
 
 def a_life(*events: Event, **changes) -> Life:
-    return replace(Life(Schedule.of(events or [Event(0, 0)]), TIMING, RULE, WEIGHTS), **changes)
+    return replace(Life(Schedule.of(events or [Event(0, 0)]), RULE, WEIGHTS, TIMING), **changes)
 
 
 def mixed(n_events: int = 8, **changes) -> Life:
@@ -97,14 +68,26 @@ def change(lived: Lived, start: Weights = WEIGHTS) -> dict[str, float]:
 
 def assert_same(one: Lived, other: Lived) -> None:
     """To the bit."""
-    for name in ("prediction", "error_time", "error_cell", "error_sign", "spike_time", "spike_cell", "snapshots"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
-    for name, w in one.weights.forward.items():
-        np.testing.assert_array_equal(w, other.weights.forward[name], err_msg=name)
-    for name, b in one.weights.bias.items():
-        np.testing.assert_array_equal(b, other.weights.bias[name], err_msg=name)
+    np.testing.assert_array_equal(one.prediction, other.prediction)
+    assert_same_spikes(one, other)
+    for here, there in zip([*one.snapshots, one.weights], [*other.snapshots, other.weights], strict=True):
+        assert_close(here, there, atol=0)
     for name, fb in one.feedback.weights.items():
         np.testing.assert_array_equal(fb, other.feedback.weights[name], err_msg=name)
+
+
+def assert_same_spikes(one: Lived, other: Lived) -> None:
+    for name, what in (("spikes", ("time", "cell")), ("error_spikes", ("time", "cell", "sign"))):
+        for column in what:
+            here, there = (getattr(getattr(lived, name), column) for lived in (one, other))
+            np.testing.assert_array_equal(here, there, err_msg=f"{column} of {name}")
+
+
+def assert_close(one: Weights, other: Weights, atol: float = 1e-12) -> None:
+    for here, there in ((one.forward, other.forward), (one.bias, other.bias)):
+        assert set(here) == set(there)
+        for name, values in here.items():
+            np.testing.assert_allclose(values, there[name], rtol=0, atol=atol, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -118,110 +101,6 @@ def runtime() -> Model:
     return model(SPEC, TASK, compiled=False)
 
 
-# ------------------------------------------------------------------------------------------ plain Brian2 objects
-
-
-def test_a_graph_becomes_plain_brian2_objects():
-    populations = (
-        Population("x", 3, "input"),
-        Population("a", 4),
-        Population("b", 2),
-        Population("y", 2, "error source"),
-    )
-    ends = [("x", "a"), ("x", "b"), ("a", "y"), ("b", "y"), ("a", "b")]
-    circuit = Circuit(populations, (*(Projection(*e) for e in ends), Projection("x", "y", plastic=False)))
-    rng = np.random.default_rng(0)
-    weights = Weights(
-        {p.name: rng.normal(size=circuit.shape(p)) for p in circuit.projections},
-        {p.name: rng.normal(size=p.size) for p in populations[1:]},
-    )
-    built = build(circuit, RULE, weights)
-    assert (type(built.cells), type(built.synapses)) == (NeuronGroup, Synapses)
-    assert built.objects == (built.cells, built.synapses)
-    assert len(built.cells) == 11
-    assert len(built.synapses) == 3 * 4 + 3 * 2 + 4 * 2 + 2 * 2 + 4 * 2 + 3 * 2
-    # cell 1 of a is cell 4 of all; cell 1 of y is cell 10
-    assert built.synapses.w[4, 10] == weights.forward["a_to_y"][1, 1]
-    assert built.synapses.fb[4, 10] == weights.forward["a_to_y"][1, 1]
-    assert built.synapses.plastic[4, 10] == 1
-    assert built.synapses.plastic[0, 10] == 0
-    np.testing.assert_array_equal(built.population("b").bias[:], weights.bias["b"])
-    np.testing.assert_array_equal(built.cells.clamp[:], [1] * 3 + [0] * 8)
-    np.testing.assert_array_equal(built.cells.predicts[:], [0] * 3 + [1] * 8)
-    for name, expected in {"theta": 0.3, "leak": 0.2, "gain": 0.9, "eta": 0.01}.items():
-        assert float(np.asarray(getattr(built.cells, name)[:])) == expected, name
-    with pytest.raises(CircuitError, match=re.escape("there is no population 'c'; known: x, a, b, y.")):
-        built.population("c")
-    spikes = SpikeMonitor(built.population("x"))
-    built.population("x").target = 0.5
-    Network(*built.objects, spikes).run(1 * second, namespace={})
-    assert len(spikes.t) == pytest.approx(3 * 50, abs=3)  # half of 100 Hz
-
-
-def test_a_circuit_with_a_cycle_can_be_built():
-    populations = (Population("x", 2, "input"), Population("a", 2), Population("y", 1, "error source"))
-    ends = [("x", "a"), ("a", "a"), ("a", "y"), ("y", "a")]
-    circuit = Circuit(populations, tuple(Projection(*e) for e in ends))
-    built = build(circuit, RULE)
-    Network(*built.objects).run(10 * ms, namespace={})
-    assert not built.synapses.w[:].any()
-
-
-def test_cells_and_synapses_in_a_network_of_ones_own():
-    """One's own spikes drive the cells through one's own synapses; the cells drive each other through ours."""
-    parameters = CellParameters(tau_m=10 * ms)
-    source = cell_group(3, RULE, parameters)
-    target = cell_group(2, RULE, parameters)
-    synapses = synapse_group(source, target, RULE, parameters)
-    synapses.connect("i != 2")
-    synapses.w = 0.7
-    source.clamp = 1
-    source.target = 0.5
-    mine = SpikeGeneratorGroup(1, [0], [500] * ms)
-    kick = Synapses(mine, target, on_pre="V_post += 100")
-    kick.connect(i=0, j=1)
-    monitor = brian2.StateMonitor(target, "V", record=True, when="after_groups")  # as the soma reads it
-    Network(source, target, synapses, mine, kick, monitor).run(501 * ms, namespace={})
-    mean = monitor.V[:, 100:].mean(axis=1)
-    np.testing.assert_allclose(mean, 2 * 0.7 * 0.5, rtol=0.03)  # what a rate network would have
-    assert target.V[1] > 50 > target.V[0]
-
-
-def test_build_checks_the_weights():
-    with pytest.raises(CircuitError, match="bias: missing"):
-        build(CHAIN, RULE, Weights(WEIGHTS.forward, {}))
-    wrong = Feedback({name: w.T for name, w in WEIGHTS.forward.items()})
-    with pytest.raises(CircuitError, match=re.escape("'h1_to_y' have shape (16, 4); the circuit needs (4, 16)")):
-        build(CHAIN, RULE, WEIGHTS, feedback=wrong)
-
-
-def test_feedback_and_apical_biases_are_set():
-    rng = np.random.default_rng(1)
-    feedback = Feedback({p.name: rng.normal(size=CHAIN.shape(p)) for p in CHAIN.projections}, {"h2": np.full(16, 0.3)})
-    built = build(CHAIN, RULE, WEIGHTS, feedback=feedback)
-    np.testing.assert_array_equal(built.synapses.fb[:], flat(CHAIN, feedback.weights))
-    np.testing.assert_array_equal(built.cells.abias[:], [0.0] * 32 + [0.3] * 16 + [0.0] * 20)
-    np.testing.assert_array_equal(built.cells.A[:], built.cells.abias[:])  # at rest from the first step on
-
-
-def test_rules_are_told_how_far_their_cells_are_from_an_error_source():
-    """The dead end, from which there is no path, is farther away than any other cell."""
-    populations = (
-        Population("x", 2, "input"),
-        Population("a", 1),
-        Population("end", 1),
-        Population("y", 1, "error source"),
-    )
-    ends = (Projection("x", "a"), Projection("a", "y"), Projection("a", "end", plastic=False))
-    circuit = Circuit(populations, ends)
-    zero = Weights(
-        {p.name: np.zeros(circuit.shape(p)) for p in ends}, {name: np.zeros(1) for name in ("a", "end", "y")}
-    )
-    for rule in (RadiusRelay(radius=2), EquilibriumRelay()):
-        np.testing.assert_array_equal(build(circuit, rule, zero).cells.hops[:], [2, 2, 1, 5, 0])
-    assert float(build(circuit, RadiusRelay(radius=2)).cells.radius[:]) == 2
-
-
 # ------------------------------------------------------------------------------------------ lives
 
 
@@ -229,16 +108,14 @@ def test_compiled_lives_are_those_of_runtime_mode(compiled, runtime):
     """Every spike and error spike at the same step; numbers to rounding, which the compiler may do in another order."""
     life = mixed(snapshots=[1, 7])
     fast, slow = compiled.live(life), runtime.live(life)
-    assert len(fast.spike_time) > 5000
-    assert len(fast.error_time) > 100
-    for name in ("spike_time", "spike_cell", "error_time", "error_cell", "error_sign", "onset"):
-        np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name), err_msg=name)
-    for name in ("prediction", "snapshots"):
-        np.testing.assert_allclose(getattr(fast, name), getattr(slow, name), rtol=0, atol=1e-12, err_msg=name)
-    for name, w in fast.weights.forward.items():
-        np.testing.assert_allclose(w, slow.weights.forward[name], rtol=0, atol=1e-12, err_msg=name)
-    for name, b in fast.weights.bias.items():
-        np.testing.assert_allclose(b, slow.weights.bias[name], rtol=0, atol=1e-12, err_msg=name)
+    assert len(fast.spikes.time) > 5000
+    assert len(fast.error_spikes.time) > 100
+    assert_same_spikes(fast, slow)
+    np.testing.assert_array_equal(fast.onset, slow.onset)
+    np.testing.assert_array_equal(fast.error_signal, slow.error_signal)
+    np.testing.assert_allclose(fast.prediction, slow.prediction, rtol=0, atol=1e-12)
+    for here, there in zip([*fast.snapshots, fast.weights], [*slow.snapshots, slow.weights], strict=True):
+        assert_close(here, there)
     assert min(change(fast).values()) > 1e-3  # there was something to compare at every hop
 
 
@@ -253,23 +130,20 @@ def test_lives_at_once_are_those_one_after_another(compiled):
 def test_snapshots_are_the_weights_of_shorter_lives(compiled):
     events = [Event(k, k) for k in range(4)] + [RARE]
     whole = compiled.live(a_life(*events, snapshots=[0, 2, 4]))
-    for row, n_events in zip(whole.snapshots, (1, 3, 5), strict=True):
+    rows = [flat(CHAIN, snapshot.forward) for snapshot in whole.snapshots]
+    for row, n_events in zip(rows, (1, 3, 5), strict=True):
         shorter = compiled.live(a_life(*events[:n_events]))
         np.testing.assert_array_equal(row, flat(CHAIN, shorter.weights.forward))
-    assert len(np.unique(whole.snapshots, axis=0)) == 3
-    np.testing.assert_array_equal(whole.snapshots[-1], flat(CHAIN, whole.weights.forward))
+    assert len(np.unique(rows, axis=0)) == 3
+    np.testing.assert_array_equal(rows[-1], flat(CHAIN, whole.weights.forward))
 
 
 def test_snapshots_in_runtime_mode(runtime):
     life = a_life(RARE, RARE, snapshots=[0, 1])
     lived, shorter = runtime.live(life), runtime.live(a_life(RARE))
-    np.testing.assert_array_equal(lived.snapshots[0], flat(CHAIN, shorter.weights.forward))
-    np.testing.assert_array_equal(lived.snapshots[1], flat(CHAIN, lived.weights.forward))
-    for look, there in zip(lived.looks(CHAIN, life), (shorter.weights, lived.weights), strict=True):
-        for name, weights in there.forward.items():
-            np.testing.assert_array_equal(look.forward[name], weights)
-        for name, bias in there.bias.items():
-            np.testing.assert_allclose(look.bias[name], bias, rtol=0, atol=1e-12)
+    for snapshot, there in zip(lived.snapshots, (shorter.weights, lived.weights), strict=True):
+        np.testing.assert_array_equal(flat(CHAIN, snapshot.forward), flat(CHAIN, there.forward))
+        assert_close(snapshot, there)
     biases = [np.concatenate(list(w.bias.values())) for w in (life.weights, shorter.weights, lived.weights)]
     assert not np.array_equal(biases[0], biases[1])
     assert not np.array_equal(biases[1], biases[2])
@@ -287,8 +161,8 @@ def test_lives_leave_no_trace(compiled):
 
 def test_the_seed_sets_the_spikes(compiled):
     one, other = compiled.live(a_life(seed=0)), compiled.live(a_life(seed=1))
-    assert not np.array_equal(one.spike_time, other.spike_time)
-    assert len(one.spike_time) == pytest.approx(len(other.spike_time), rel=0.05)
+    assert not np.array_equal(one.spikes.time, other.spikes.time)
+    assert len(one.spikes.time) == pytest.approx(len(other.spikes.time), rel=0.05)
 
 
 def test_predictions_are_those_of_a_rate_network(compiled):
@@ -298,18 +172,15 @@ def test_predictions_are_those_of_a_rate_network(compiled):
         h = phi(h @ WEIGHTS.forward[projection.name].T + WEIGHTS.bias[projection.target])
     assert np.sqrt(np.mean((lived.prediction - h) ** 2)) < 0.09
     assert np.sqrt(np.mean((lived.prediction - h[::-1]) ** 2)) > 0.18  # they are not alike for all stimuli
-    assert lived.error_time.size == 0  # nothing happens, so nothing is wrong
+    assert lived.error_spikes.time.size == 0  # nothing happens, so nothing is wrong
     assert max(change(lived).values()) == 0
 
 
 def test_frozen_weights_stay_to_the_bit(compiled):
     lived = compiled.live(mixed(rule=replace(RULE, eta=0.0), snapshots=[3]))
-    np.testing.assert_array_equal(lived.snapshots[0], flat(CHAIN, WEIGHTS.forward))
-    for name, w in lived.weights.forward.items():
-        np.testing.assert_array_equal(w, WEIGHTS.forward[name])
-    for name, b in lived.weights.bias.items():
-        np.testing.assert_array_equal(b, WEIGHTS.bias[name])
-    assert (lived.error_spikes(CHAIN).sum(axis=0) > 0).all()  # though errors got to every hop
+    assert_close(lived.snapshots[0], WEIGHTS, atol=0)
+    assert_close(lived.weights, WEIGHTS, atol=0)
+    assert (lived.error_signal.sum(axis=0) > 0).all()  # though errors got to every hop
 
 
 def test_projections_that_do_not_learn_stay(runtime):
@@ -332,7 +203,7 @@ def test_life_and_sham_are_one_until_the_rare_event(compiled):
     real = a_life(*events, snapshots=[1])
     sham = replace(real, schedule=real.schedule.sham())
     one, other = compiled.live(real), compiled.live(sham)
-    np.testing.assert_array_equal(one.snapshots, other.snapshots)
+    assert_close(one.snapshots[0], other.snapshots[0], atol=0)
     np.testing.assert_array_equal(one.prediction, other.prediction)  # the last is made before the outcome is known
     assert change(one) != change(other)
 
@@ -340,89 +211,63 @@ def test_life_and_sham_are_one_until_the_rare_event(compiled):
 def test_salience_reaches_further(compiled):
     def last_hop(salience: float) -> int:
         lived = compiled.live(a_life(replace(RARE, salience=salience)))
-        return int(np.flatnonzero(lived.error_spikes(CHAIN).sum(axis=0)).max())
+        return int(np.flatnonzero(lived.error_signal.sum(axis=0)).max())
 
     assert last_hop(0.2) < last_hop(2)
 
 
 def test_a_brief_outcome_changes_nothing_beyond_a_front():
-    circuit = chain(12)
+    circuit = chain_of_hops(12)
     weights = orthogonal(circuit)
     long_chain = model(ModelSpec(circuit, RULE, 6, 6, n_steps=200, n_snapshots=0), TASK, compiled=False)
     rule = ErrorRelay(theta=0.3, eta=0.01)
     fronts = []
     for outcome in (20 * ms, 100 * ms, 400 * ms):
         timing = Timing(lead=300 * ms, outcome=outcome)
-        lived = long_chain.live(Life(Schedule.of([RARE]), timing, rule, weights))
+        lived = long_chain.live(Life(Schedule.of([RARE]), rule, weights, timing))
         reached = []
         for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
             w, b = lived.weights.forward[projection.name], lived.weights.bias[projection.target]
             if np.any(w != weights.forward[projection.name]) or np.any(b != weights.bias[projection.target]):
                 reached.append(int(hop))
         assert sorted(reached) == list(range(len(reached)))  # no hole: whatever is beyond the front is as it was
-        assert np.flatnonzero(lived.error_spikes(circuit)[0]).tolist() == sorted(reached)
+        assert np.flatnonzero(lived.error_signal[0]).tolist() == sorted(reached)
         fronts.append(len(reached))
     assert fronts[0] < fronts[1] < fronts[2] < 12
 
 
-def lived_with(**values: np.ndarray) -> Lived:
-    """A life of which only some is known."""
-    names = [f.name for f in fields(Lived) if f.name not in ("weights", "feedback", "memory", "run_time")]
-    nothing = dict.fromkeys(names, np.empty(0))
-    return Lived(**nothing | values, weights=WEIGHTS, feedback=Feedback(WEIGHTS.forward), memory=None, run_time=0.0)
-
-
 def test_error_spikes_are_counted_by_event_and_hop():
-    lived = lived_with(
-        error_time=np.array([0.0, 0.1, 0.299, 0.3, 0.5]),
-        error_cell=np.array([66, 66, 50, 16, 50]),  # y, y, h1, h3, h1
-        error_sign=np.array([1, -1, 1, 1, 1]),
-        onset=np.array([0.0, 0.3]),
+    cells = np.array([66, 66, 50, 16, 50])  # y, y, h1, h3, h1
+    spikes = SpikeTrain(np.array([0.0, 0.1, 0.299, 0.3, 0.5]), cells, np.array([1, -1, 1, 1, 1]))
+    found = count_error_spikes(CHAIN, np.array([0.0, 0.3]), spikes)
+    np.testing.assert_array_equal(found, [[2, 1, 0, 0], [0, 1, 0, 1]])
+
+
+def test_error_spikes_of_cells_that_no_weight_reaches_are_not_counted():
+    """Cell 0 is the input, 1 y, 2 at the dead end, 3 one hop upstream, where no projection ends."""
+    populations = (
+        Population("x", 1, "input"),
+        Population("y", 1, "error source"),
+        Population("end", 1),
+        Population("start", 1),
     )
-    np.testing.assert_array_equal(lived.error_spikes(CHAIN), [[2, 1, 0, 0], [0, 1, 0, 1]])
+    ends = (Projection("x", "y"), Projection("x", "end", plastic=False), Projection("start", "y"))
+    spikes = SpikeTrain(np.array([0.0, 0.1, 0.2]), np.array([1, 2, 3]), np.array([1, 1, 1]))
+    np.testing.assert_array_equal(count_error_spikes(Circuit(populations, ends), np.zeros(1), spikes), [[1]])
 
 
-def test_looks_by_hand():
+def test_weights_at_a_snapshot_by_hand():
     """Cells 0 and 1 are inputs, 2 and 3 outputs; an error spike is worth 0.5, the last comes too late."""
     circuit = Circuit((Population("x", 2, "input"), Population("y", 2, "error source")), (Projection("x", "y"),))
     life = a_life(rule=ErrorRelay(theta=1, eta=0.5), snapshots=[0])
     life = replace(life, weights=Weights({"x_to_y": np.zeros((2, 2))}, {"y": np.array([1.0, 2.0])}))
-    lived = lived_with(
-        error_time=np.array([0.1, 0.2, 0.4, 0.401]),
-        error_cell=np.array([2, 3, 2, 2]),
-        error_sign=np.array([1, -1, 1, 1]),
-        onset=np.array([0.0, 0.4]),
-        snapshots=np.ones((1, 4)),
-    )
-    (look,) = lived.looks(circuit, life)
-    np.testing.assert_array_equal(look.forward["x_to_y"], np.ones((2, 2)))
-    np.testing.assert_allclose(look.bias["y"], [2.0, 1.5])
+    spikes = SpikeTrain(np.array([0.1, 0.2, 0.4, 0.401]), np.array([2, 3, 2, 2]), np.array([1, -1, 1, 1]))
+    (snapshot,) = snapshot_weights(circuit, life, np.array([0.0, 0.4]), spikes, [np.ones(4)])
+    np.testing.assert_array_equal(snapshot.forward["x_to_y"], np.ones((2, 2)))
+    np.testing.assert_allclose(snapshot.bias["y"], [2.0, 1.5])
 
 
 # ------------------------------------------------------------------------------------------ restoring forces
-
-
-def test_weights_are_pulled_back_by_hand():
-    """Every 100 ms, at 0, 100, 200 and 300 ms, by the factor exp(-100 ms / 400 ms); 1 falls to 1/e."""
-    circuit = replace(CHAIN, projections=tuple(replace(p, plastic=p.name != "h2_to_h1") for p in CHAIN.projections))
-    built = build(circuit, RULE, WEIGHTS, restoring=True)
-    built.synapses.w = built.synapses.w_rest[:] + 1
-    built.synapses.restoring = 1 / (400 * ms)
-    bias = np.array(built.cells.bias[:])
-    Network(*built.objects).run(301 * ms, namespace={})
-    away = spiking.unflat(circuit, built.synapses.w[:] - flat(circuit, WEIGHTS.forward))
-    for name, found in away.items():
-        np.testing.assert_allclose(found, 1 if name == "h2_to_h1" else 0.36787944, rtol=1e-7, err_msg=name)
-    np.testing.assert_array_equal(built.synapses.fb[:], flat(circuit, WEIGHTS.forward))
-    np.testing.assert_array_equal(built.cells.bias[:], bias)
-
-
-def test_nothing_is_pulled_unless_a_rate_is_set():
-    built = build(CHAIN, RULE, WEIGHTS, restoring=True)
-    built.synapses.w = 1.25
-    Network(*built.objects).run(201 * ms, namespace={})
-    assert (built.synapses.w[:] == 1.25).all()
-    assert "w_rest" not in build(CHAIN, RULE, WEIGHTS).synapses.variables
 
 
 @pytest.mark.parametrize("mode", ["compiled", "runtime"])
@@ -432,7 +277,7 @@ def test_what_was_learned_fades_with_its_time_constant(mode, request):
     life = a_life(*events, snapshots=[0], rule=replace(RULE, tau_e=10 * ms), tau_w=2 * second)
     lived = request.getfixturevalue(mode).live(life)
     start = flat(CHAIN, WEIGHTS.forward)
-    learned, left = lived.snapshots[0] - start, flat(CHAIN, lived.weights.forward) - start
+    learned, left = flat(CHAIN, lived.snapshots[0].forward) - start, flat(CHAIN, lived.weights.forward) - start
     assert np.linalg.norm(learned) > 0.01
     np.testing.assert_allclose(left, learned * np.exp(-18 * 0.1 / 2), rtol=0, atol=1e-12)
 
@@ -441,7 +286,7 @@ def test_a_snapshot_has_the_pull_of_its_step(runtime):
     """The second event ends at 700 ms, when weights are pulled."""
     whole = runtime.live(a_life(RARE, RARE, RARE, snapshots=[1], tau_w=1 * second))
     shorter = runtime.live(a_life(RARE, RARE, tau_w=1 * second))
-    np.testing.assert_array_equal(whole.snapshots[0], flat(CHAIN, shorter.weights.forward))
+    np.testing.assert_array_equal(flat(CHAIN, whole.snapshots[0].forward), flat(CHAIN, shorter.weights.forward))
 
 
 def test_without_a_time_constant_restoring_changes_nothing(runtime):
@@ -517,9 +362,9 @@ def test_the_window_is_open_while_there_is_an_outcome(runtime):
     lived = model(replace(SPEC, rule=rule), TASK, compiled=False).live(
         a_life(RARE, Event(0, -1, Kind.PROBE), rule=rule)
     )
-    assert lived.error_time.min() > 0.2
-    assert lived.error_time.max() < 0.321
-    assert (lived.error_spikes(CHAIN)[0] > 20).all()
+    assert lived.error_spikes.time.min() > 0.2
+    assert lived.error_spikes.time.max() < 0.321
+    assert (lived.error_signal[0] > 20).all()
 
 
 @pytest.mark.slow
@@ -529,19 +374,12 @@ def test_compiled_lives_of_other_rules_are_those_of_runtime_mode(rule):
     spec = replace(SPEC, rule=rule)
     life = mixed(6, rule=rule, feedback=feedback_for(rule), tau_w=10 * second, snapshots=[3])
     fast, slow = model(spec, TASK, compiled=True).live(life), model(spec, TASK, compiled=False).live(life)
-    assert len(fast.error_time) > 100
-    for name in ("spike_time", "spike_cell", "error_time", "error_cell", "error_sign"):
-        np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name), err_msg=name)
-    np.testing.assert_allclose(fast.snapshots, slow.snapshots, rtol=0, atol=1e-12)
-    for ours, theirs in (
-        (fast.weights.forward, slow.weights.forward),
-        (fast.weights.bias, slow.weights.bias),
-        (fast.feedback.weights, slow.feedback.weights),
-        (fast.feedback.bias, slow.feedback.bias),
-    ):
-        assert set(ours) == set(theirs)
-        for name, values in ours.items():
-            np.testing.assert_allclose(values, theirs[name], rtol=0, atol=1e-12, err_msg=name)
+    assert len(fast.error_spikes.time) > 100
+    assert_same_spikes(fast, slow)
+    for here, there in zip([*fast.snapshots, fast.weights], [*slow.snapshots, slow.weights], strict=True):
+        assert_close(here, there)
+    ours, theirs = (Weights(lived.feedback.weights, lived.feedback.bias) for lived in (fast, slow))
+    assert_close(ours, theirs)
 
 
 # ------------------------------------------------------------------------------------------ what is refused
@@ -606,6 +444,7 @@ def test_learning_that_diverges_is_noticed(compiled):
             CompilationError,
             "rule is EquilibriumRelay, the model was made for ErrorRelay; make a model for each kind of rule.",
         ),
+        ({"rule": Backprop(0.1)}, CompilationError, "the life's rule is Backprop, the model was made for ErrorRelay"),
         ({"rule": RadiusRelay(radius=2)}, CompilationError, "the life's rule is RadiusRelay, the model was made for"),
         ({"rule": Broadcast()}, CompilationError, "the life's rule is Broadcast, the model was made for ErrorRelay"),
     ],
@@ -636,31 +475,13 @@ def test_a_task_that_does_not_fit(n_stimuli, n_inputs, n_outputs):
         model(SPEC, task)
 
 
-def test_network_operations_are_refused():
-    """Brian2 drops them from a compiled program without a word."""
-    built = build(CHAIN, RULE, WEIGHTS)
-    network = Network(*built.objects)
-    spiking.refuse_network_operations(network)  # nothing to refuse
-
-    @network_operation(dt=1 * ms, name="reward_by_hand")
-    def reward() -> None:
-        pass
-
-    network.add(reward)
-    with pytest.raises(CompilationError, match=r"reward_by_hand.*run_regularly"):
-        spiking.refuse_network_operations(network)
-    with pytest.raises(CompilationError, match="another_one"):
-        spiking.refuse_network_operations(Network(NetworkOperation(lambda: None, name="another_one")))
-
-
 # ------------------------------------------------------------------------------------------ compiler and cache
 
 
 def test_without_a_compiler_lives_run_in_runtime_mode(monkeypatch):
-    monkeypatch.setattr(spiking, "compiler", lambda: None)
+    monkeypatch.setattr(compiling, "compiler", lambda: None)
     slow = model(SPEC, TASK)
     assert not slow.compiled
-    assert spiking.compile_network(pytest.fail, []) is None
     assert change(slow.live(a_life(RARE)))["h1_to_y"] > 0
     with pytest.raises(CompilationError, match=re.escape(NO_COMPILER)):
         model(SPEC, TASK, compiled=True)
@@ -668,50 +489,20 @@ def test_without_a_compiler_lives_run_in_runtime_mode(monkeypatch):
         assert package in NO_COMPILER
 
 
-def test_a_missing_compiler_is_noticed(monkeypatch, tmp_path):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert spiking.compiler() is None
-    monkeypatch.delenv("CXX")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert spiking.compiler() is None
-
-
 @COMPILED
 def test_a_compiled_model_is_kept(compiled, monkeypatch):
-    found = spiking.compiler()
+    found = compiler()
 
     def must_not_run(*arguments, **options):
         raise AssertionError(f"{arguments} was started")
 
-    monkeypatch.setattr(spiking, "compiler", lambda: found)
+    monkeypatch.setattr(compiling, "compiler", lambda: found)
     monkeypatch.setattr(subprocess, "run", must_not_run)
     # Only the equations of a rule are compiled: other parameters need no other program.
     again = model(replace(SPEC, rule=ErrorRelay(theta=2.0)), random_patterns(6, 16, 4, seed=1))
     assert again.compiled
     with pytest.raises(AssertionError, match="was started"):  # but another size does
         model(replace(SPEC, n_steps=2**13), TASK)
-
-
-@COMPILED
-def test_a_failed_build_says_why_and_leaves_nothing(monkeypatch, tmp_path):
-    def fails(*arguments, **options):
-        return subprocess.CompletedProcess(arguments, 1, b"", b"internal compiler error")
-
-    monkeypatch.setenv("BIOPLASTIC_CACHE", str(tmp_path))
-    monkeypatch.setattr(spiking, "compiler", lambda: "g++ 1.0")
-    monkeypatch.setattr(subprocess, "run", fails)
-    with pytest.raises(CompilationError, match="compiling the model failed: internal compiler error"):
-        model(SPEC, TASK)
-    assert list((tmp_path / "models").iterdir()) == []
-
-
-@COMPILED
-def test_a_failed_program_says_why(compiled, monkeypatch, tmp_path):
-    (tmp_path / "main").write_text("#!/bin/sh\necho out of memory; exit 3\n")
-    (tmp_path / "main").chmod(0o755)
-    (tmp_path / "manifest.json").write_text('{"objects": {}, "results": {}}')
-    with pytest.raises(CompilationError, match=r"the compiled model failed \(exit status 3\): out of memory"):
-        Model(SPEC, TASK, tmp_path).live(a_life())
 
 
 def test_settings_of_brian2_are_as_before(runtime):
@@ -727,9 +518,10 @@ def test_reward_weighs_the_error_of_each_output_cell():
         """Signed error spikes of the four output cells, whose errors change nothing and go nowhere."""
         task = replace(TASK, reward=None if reward is None else np.tile(reward, (len(TASK.outcomes), 1)))
         lived = model(SPEC, task, compiled=False).live(a_life(Event(0, 3), rule=replace(RULE, eta=0.0, gain=0.0)))
-        at_output = lived.error_cell >= CHAIN.slices["y"].start
-        cells = lived.error_cell[at_output] - CHAIN.slices["y"].start
-        return np.bincount(cells, weights=lived.error_sign[at_output], minlength=4)
+        errors = lived.error_spikes
+        at_output = errors.cell >= CHAIN.slices["y"].start
+        cells = errors.cell[at_output] - CHAIN.slices["y"].start
+        return np.bincount(cells, weights=errors.sign[at_output], minlength=4)
 
     plain, mixed_up = errors(None), errors([1.0, -1.0, 0.0, 0.5])
     assert (np.abs(plain) >= 4).all()
@@ -750,7 +542,7 @@ def test_prediction_is_what_the_mismatch_reads(rule):
     weights = Weights({"x_to_y": np.full((1, 400), 2 / 400)}, {"y": np.zeros(1)})
     spec = ModelSpec(circuit, rule, 1, 1, 2**10, n_snapshots=0)
     long = Timing(lead=600 * ms)
-    lived = model(spec, task, compiled=False).live(Life(probes(np.array([0])), long, rule, weights))
+    lived = model(spec, task, compiled=False).live(Life(probes(np.array([0])), rule, weights, long))
     assert lived.prediction[0, 0] == pytest.approx(phi(1.0), abs=0.002)
 
 

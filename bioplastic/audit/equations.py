@@ -42,7 +42,7 @@ from bioplastic.relays import declared
 from bioplastic.units import quantity
 
 if TYPE_CHECKING:
-    from bioplastic.spiking import SpikingCircuit
+    from bioplastic.spiking.network import SpikingCircuit
 
 EVENT = 500 * ms
 """Default length of an event: about that of the events of `models/chain.py`."""

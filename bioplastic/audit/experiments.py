@@ -29,7 +29,7 @@ from bioplastic.circuit import Circuit
 from bioplastic.units import quantity
 
 if TYPE_CHECKING:
-    from bioplastic.spiking import SpikingCircuit
+    from bioplastic.spiking.network import SpikingCircuit
 
 
 @dataclass(frozen=True)
