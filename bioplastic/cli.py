@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bioplastic.audit import Report
-    from bioplastic.comparison import Comparison, Condition, Estimate
+    from bioplastic.statistics import Estimate
+    from bioplastic.verdicts import Comparison, Condition
 
 # matplotlib, rich and SciPy are imported where they are used, so that --help and --version come at once.
 
@@ -320,7 +321,7 @@ def _hop_cell(condition: Condition, name: str, k: int, n_seeds: int, narrow: boo
 
 
 def _hop_table(comparison: Comparison, fraction: float, name: str, narrow: bool) -> Table:
-    from bioplastic.comparison import LONG_NAMES
+    from bioplastic.verdicts import LONG_NAMES
 
     conditions = [comparison.condition(learner, fraction) for learner in comparison.learner]
     rows = [
@@ -355,7 +356,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.csv is not None and arguments.csv.resolve() == recording.path.resolve():
         raise RecordingError(f"{arguments.csv} is the recording itself: give another path to --csv.")
 
-    from bioplastic.comparison import MARGIN, compare
+    from bioplastic.verdicts import MARGIN, compare
 
     comparison = compare(recording.summary, replay=arguments.replay)
     console = _console()

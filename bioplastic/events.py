@@ -19,6 +19,12 @@ OWN_PREDICTION = -2
 """Outcome index of a sham event: what happens is what the network itself predicted."""
 
 
+SETTLING = 20 * ms
+"""Time for which activity travels through one hop: the time constant of a cell."""
+MARGIN = 160 * ms
+"""Beyond that, until the prediction has settled; measured by scripts/benchmark.py."""
+
+
 class ScheduleError(ValueError):
     """A schedule that cannot be lived, or in which what is to be measured never happens."""
 
@@ -76,6 +82,19 @@ class Timing:
     def steps(self, name: str) -> int:
         """Length of the phase called `name`, in units of the resolution."""
         return self.count(name, getattr(self, name))
+
+    @classmethod
+    def settling(cls, n_hops: int, *, outcome: Quantity = 120 * ms, gap: Quantity = 30 * ms) -> Timing:
+        """Return phases that leave activity the time to travel through a circuit before the outcome begins.
+
+        Parameters
+        ----------
+        n_hops : int
+            Length of the circuit, in hops.
+        outcome, gap : Quantity, optional
+            As in `Timing`.
+        """
+        return cls(lead=n_hops * SETTLING + MARGIN, outcome=outcome, gap=gap)
 
     @property
     def event(self) -> Quantity:
@@ -229,7 +248,12 @@ class Schedule:
 
 
 def random_life(
-    task: Task, *, event_fraction: float, n_events: int, rng: np.random.Generator, n_rare_stimuli: int | None = None
+    task: Task,
+    *,
+    event_fraction: float,
+    n_events: int,
+    seed: int | np.random.Generator,
+    n_rare_stimuli: int | None = None,
 ) -> Schedule:
     """Draw a life in which a fraction of the events is the rare one.
 
@@ -243,7 +267,8 @@ def random_life(
         Fraction of all events that are the rare event, in (0, 1].
     n_events : int
         Length of the life.
-    rng : Generator
+    seed : int or Generator
+        Of all that is drawn.
     n_rare_stimuli : int, optional
         From how many different rare stimuli to draw; all of them by default.
 
@@ -254,6 +279,7 @@ def random_life(
     """
     if not 0 < event_fraction <= 1:
         raise ScheduleError(f"event_fraction = {event_fraction:g} is outside (0, 1]; give the rare event's share.")
+    rng = np.random.default_rng(seed)
     n_rare = round(event_fraction * n_events)
     if n_rare < 1:
         raise ScheduleError(

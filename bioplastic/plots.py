@@ -24,8 +24,8 @@ from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from bioplastic import reach
-from bioplastic.comparison import replay_index, values_of
 from bioplastic.recording.schema1 import Recording, RecordingError, Summary
+from bioplastic.verdicts import replay_index, values_of
 
 MM = 1 / 25.4
 WIDTH = 180 * MM

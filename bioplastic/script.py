@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bioplastic import sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.compiled.run import end_programs
 from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.events import Schedule, Timing, lay_out
+from bioplastic.recording import schema1 as recording
 
 NO_TERMINAL_WIDTH = 110
 """Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""

@@ -1,14 +1,13 @@
 """A chain of populations from the senses to the outcome, and what it lives through.
 
-What is chosen here, and from where; cell parameters are in `bioplastic.cells.CellParameters`.
+What is chosen here, and from where; cell parameters are in `bioplastic.cells.CellParameters`, the time that activity
+takes to settle in `bioplastic.events.Timing.settling`.
 
 parameter           value   unit    meaning                                              source
 ------------------  ------  ------  ---------------------------------------------------  --------------------------------
 N_HOPS                  12  hops    projections from the input to the error source       chosen: more than any front gets
 N_CELLS                 64  cells   in every hidden population and in the input          8x8 pixels
 N_OUTPUTS               10  cells   one per digit                                        ten digits
-SETTLING                20  ms/hop  time for which activity travels through one hop      tau_m of the cell
-MARGIN                 160  ms      beyond that, until the prediction has settled        measured: scripts/benchmark.py
 OUTCOME                120  ms      for which an outcome stays, salience 1               chosen: about 8 hops of travel
 LONG_OUTCOME            20  ms/hop  the same for the unscreened control                  long enough for every hop
 GAP                     30  ms      silence between events                               longer than tau_m
@@ -41,8 +40,6 @@ from bioplastic.spiking.network import SpikingCircuit, build
 N_HOPS = 12
 N_CELLS = 64
 N_OUTPUTS = 10
-SETTLING = 20 * ms
-MARGIN = 160 * ms
 OUTCOME = 120 * ms
 LONG_OUTCOME = 20 * ms
 GAP = 30 * ms
@@ -65,12 +62,12 @@ def circuit(n_hops: int = N_HOPS, *, n_cells: int = N_CELLS, n_outputs: int = N_
 
 def timing(n_hops: int = N_HOPS) -> Timing:
     """Return the phases of an event: long enough for the prediction to settle, then a brief outcome."""
-    return Timing(lead=n_hops * SETTLING + MARGIN, outcome=OUTCOME, gap=GAP)
+    return Timing.settling(n_hops, outcome=OUTCOME, gap=GAP)
 
 
 def long_timing(n_hops: int = N_HOPS) -> Timing:
     """Return the same with an outcome that stays until its error can have passed every hop."""
-    return Timing(lead=n_hops * SETTLING + MARGIN, outcome=max(n_hops * LONG_OUTCOME, OUTCOME), gap=GAP)
+    return Timing.settling(n_hops, outcome=max(n_hops * LONG_OUTCOME, OUTCOME), gap=GAP)
 
 
 def screened(eta: float = 0.0, n_hops: int = N_HOPS) -> ErrorRelay:

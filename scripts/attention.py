@@ -38,12 +38,12 @@ from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.circuit import Weights
 from bioplastic.events import Event, Kind, Schedule, Timing
 from bioplastic.hippocampus import Hippocampus, Target
 from bioplastic.life import Life, Lived
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import digits

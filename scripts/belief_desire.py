@@ -33,17 +33,17 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
-from bioplastic.comparison import estimate
 from bioplastic.events import OWN_PREDICTION, Schedule, probes, random_life
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.statistics import estimate
 
 SCHEMA = "bioplastic belief_desire"
 EQUAL, MATCHING, MATCHED = "equal", "matching", "matched"
@@ -288,7 +288,7 @@ def lived_events(world: belief_desire.World, config: Config, exposure: int, blam
     """
     _, _, fraction, _ = config.exposures[exposure]
     rng = np.random.default_rng([seed, exposure])
-    life = random_life(world.task, event_fraction=fraction, n_events=config.n_events(exposure), rng=rng)
+    life = random_life(world.task, event_fraction=fraction, n_events=config.n_events(exposure), seed=rng)
     life = life.select(np.roll(np.arange(len(life)), -1 - np.flatnonzero(life.rare)[-1]))
     ordinary = (world.belief != world.belief[world.joke]) | (world.desire != world.desire[world.joke])
     others = rng.choice(np.flatnonzero(ordinary & ~world.task.held_out), len(life))

@@ -34,7 +34,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bioplastic import reach, spiking, twin
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
@@ -42,6 +41,7 @@ from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.events import Event, Kind, Schedule, Timing, lay_out, probes, random_life
 from bioplastic.hippocampus import Memory, Replay
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import Task, digits
 
@@ -152,7 +152,7 @@ def timed_life(prepared: Prepared, n_steps: int) -> Life:
     """Return the life over which a step is timed: digits, almost every third of them the rare one."""
     timing = chain.timing(prepared.n_hops)
     n_events = int(n_steps * ms / timing.event)
-    schedule = random_life(prepared.task, event_fraction=0.3, n_events=n_events, rng=np.random.default_rng(0))
+    schedule = random_life(prepared.task, event_fraction=0.3, n_events=n_events, seed=0)
     return Life(schedule, chain.screened(n_hops=prepared.n_hops), prepared.weights, timing)
 
 

@@ -43,11 +43,11 @@ from rich.table import Table
 from scipy import signal, sparse
 
 from bioplastic import plots, script, sweep
-from bioplastic.recording import schema1 as recording
-from bioplastic.comparison import Estimate, estimate
 from bioplastic.compiled.build import compile_network, source_key
 from bioplastic.compiled.run import run_binary
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
+from bioplastic.statistics import Estimate, estimate
 
 SCHEMA = "bioplastic ca3 replay"
 

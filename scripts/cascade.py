@@ -33,7 +33,6 @@ from brian2 import Network, prefs, second
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.audit import audit
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
@@ -41,6 +40,7 @@ from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
 from bioplastic.rules.equilibrium_relay import agreeing_feedback
@@ -255,7 +255,7 @@ class Bench:
         """Return the life of a condition, the same for every learner, with some background before and after."""
         rng = np.random.default_rng([seed, round(1e6 * event_fraction)])
         n_events = round(self.config.occurrences[-1] / event_fraction)
-        life = random_life(self.task, event_fraction=event_fraction, n_events=n_events, rng=rng)
+        life = random_life(self.task, event_fraction=event_fraction, n_events=n_events, seed=rng)
         return self.background(rng) + life + self.background(rng)
 
     def background(self, rng: np.random.Generator) -> Schedule:

@@ -38,16 +38,17 @@ from bioplastic_models import association
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from bioplastic import comparison, plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
+from bioplastic import plots, reach, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import NO_OUTCOME, Kind, Schedule, Timing
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
+from bioplastic.statistics import estimate
 from bioplastic.tasks import OUTCOME_RANGE, Task
 
 SCHEMA = "bioplastic coherence"
@@ -1230,7 +1231,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             for g, group in enumerate(summary["group"]):
                 marker, face = MARKERS[group]
                 for j in range(len(arms)):
-                    found = comparison.estimate(summary["agreement"][i, j, g, -1])
+                    found = estimate(summary["agreement"][i, j, g, -1])
                     at = j + 0.22 * (g - 1)
                     top.plot([found.low, found.high], [at, at], color="black", linewidth=0.8)
                     label = group if j == 0 else None
@@ -1272,7 +1273,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
 
 def short(values: np.ndarray) -> str:
     """Mean over seeds with its interval, to two places."""
-    found = comparison.estimate(values)
+    found = estimate(values)
     return f"{found.mean:.2f}" if found.n == 1 else f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
@@ -1324,7 +1325,7 @@ def series_table(summary: Mapping[str, Any]) -> Table:
 
 def judgement(summary: Mapping[str, Any], learner: int, measure: str) -> list[str]:
     """Say by how much the loop leaves a measure of agreement higher, and whether the criterion has what it asks for."""
-    gains = {what: comparison.estimate(values) for what, values in raised(summary, learner, measure).items()}
+    gains = {what: estimate(values) for what, values in raised(summary, learner, measure).items()}
     name, text = summary["learner"][learner], MEASURES[measure]
     than = "; ".join(f"{what}: {gain}" for what, gain in gains.items() if what != MET)
     said = [f"{name}: the loop leaves the correlation ({text}) higher, by, than {than}."]
@@ -1366,8 +1367,8 @@ def show(path: Path) -> None:
                 f"  {part}: rate {summary['learning_rate'][i, j]:g}{edge}{f' (rate: learned {scores})' * bool(scores)}",
                 soft_wrap=True,
             )
-        before = comparison.estimate(far_from(summary["accuracy_at_distance"])[i, 0, 0])
-        after = comparison.estimate(far_from(summary["accuracy_at_distance"])[i, list(summary["arm"]).index(LOOP), -1])
+        before = estimate(far_from(summary["accuracy_at_distance"])[i, 0, 0])
+        after = estimate(far_from(summary["accuracy_at_distance"])[i, list(summary["arm"]).index(LOOP), -1])
         console.print(
             f"  comparisons never made are right before any thought in {before}, after the loop in {after}"
             + (

@@ -41,19 +41,19 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS
-from bioplastic.comparison import estimate
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes
 from bioplastic.life import Life, Lived
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.statistics import estimate
 from bioplastic.tasks import OUTCOME_RANGE, Task, digits
 
 SCHEMA = "bioplastic continual_learning"

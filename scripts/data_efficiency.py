@@ -45,20 +45,20 @@ from matplotlib.lines import Line2D
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.cells import ERROR_SIGN, CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
-from bioplastic.comparison import Estimate, estimate
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
 from bioplastic.hippocampus import Hippocampus, Replay, Target
 from bioplastic.life import Life, Lived
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import LEARN, RELAY, ErrorRelay
 from bioplastic.rules.form import Rule
+from bioplastic.statistics import Estimate, estimate
 from bioplastic.tasks import Task, digits
 
 SCHEMA = "bioplastic data_efficiency"
@@ -590,7 +590,7 @@ class Bench:
         config, problem, task = self.config, condition.problem, self.tasks[condition.role]
         rng, n = np.random.default_rng([condition.seed, 1]), problem.looks[-1]
         if problem.rare:
-            days = random_life(task, event_fraction=config.event_fraction, n_events=n, rng=rng)
+            days = random_life(task, event_fraction=config.event_fraction, n_events=n, seed=rng)
         else:
             stimulus = in_rounds(np.flatnonzero(~task.held_out), n, rng)
             kind = np.full(n, int(Kind.BACKGROUND))

@@ -39,13 +39,12 @@ from rich.table import Table
 from scipy import stats
 
 from bioplastic import plots, reach, script, spiking, sweep, theory
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
-from bioplastic.comparison import estimate
 from bioplastic.events import Schedule, Timing, random_life
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
@@ -54,6 +53,7 @@ from bioplastic.rules.fixed_feedback import random_feedback
 from bioplastic.rules.form import Rule
 from bioplastic.rules.latent_equilibrium import LatentEquilibrium
 from bioplastic.rules.predictive_coding import PredictiveCoding
+from bioplastic.statistics import estimate
 from bioplastic.tasks import Task, digits
 
 SCHEMA = "bioplastic frequency_and_salience"
@@ -291,7 +291,7 @@ class Bench:
         if condition.arm == FROZEN:
             n_events = max(int(np.ceil(config.n_occurrences_frozen / f)), config.n_events_frozen)
         rng = np.random.default_rng([condition.seed, round(1e6 * f)])  # as in the main script, whose runs are taken
-        life = random_life(self.task, event_fraction=f, n_events=n_events, rng=rng)
+        life = random_life(self.task, event_fraction=f, n_events=n_events, seed=rng)
         return replace(life, salience=np.where(life.rare, condition.salience, 1.0))
 
     def in_spikes(self, condition: Condition) -> dict[str, np.ndarray]:

@@ -37,12 +37,12 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes
 from bioplastic.life import Life, Lived
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay

@@ -42,17 +42,17 @@ from rich.table import Table
 from scipy import stats
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Weights
-from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
+from bioplastic.statistics import estimate
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task, digits
 
 SCHEMA = "bioplastic neglected_cue"
@@ -317,7 +317,7 @@ def life(cue: CueTask, *, entry_index: int, event_fraction: float, n_events: int
         task.held_out[:n_drawn],
         rare_label=N_DIGITS,
     )
-    drawn = random_life(drawn_from, event_fraction=event_fraction, n_events=n_events, rng=rng)
+    drawn = random_life(drawn_from, event_fraction=event_fraction, n_events=n_events, seed=rng)
     stimulus = drawn.stimulus + np.where(drawn.rare, entry_index * cue.n_good, 0)
     return replace(drawn, stimulus=stimulus, outcome=task.label[stimulus])
 

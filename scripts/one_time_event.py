@@ -44,15 +44,15 @@ from rich.table import Table
 
 from bioplastic import hippocampus as hippocampal
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.comparison import Estimate, estimate
 from bioplastic.events import Event, Kind, Schedule, lay_out, random_life
 from bioplastic.hippocampus import Memory, Replay
 from bioplastic.life import Life, Lived
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.replay_buffer import ReplayBuffer
+from bioplastic.statistics import Estimate, estimate
 from bioplastic.tasks import Task, digits
 
 SCHEMA = "bioplastic one-time event"
@@ -434,7 +434,7 @@ class Bench:
         """Live a life in which the event comes with some frequency, its sham, and the sham with other phases."""
         fraction, seed = condition.event_fraction, condition.seed
         rng = np.random.default_rng([seed, round(1e6 * fraction)])
-        schedule = random_life(self.task, event_fraction=fraction, n_events=self.config.n_events, rng=rng)
+        schedule = random_life(self.task, event_fraction=fraction, n_events=self.config.n_events, seed=rng)
         single = self.single(seed)
         schedule = replace(
             schedule,

@@ -30,12 +30,12 @@ from bioplastic_models import chain
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Schedule, Timing, probes, random_life
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.latent_equilibrium import LatentEquilibrium
 from bioplastic.rules.predictive_coding import PredictiveCoding
@@ -243,7 +243,7 @@ class Bench:
         """Return the life of a condition: the same for every learner."""
         rng = np.random.default_rng([condition.seed, round(1e6 * condition.event_fraction)])
         n_events = self.n_events(condition.arm, condition.event_fraction)
-        return random_life(self.task, event_fraction=condition.event_fraction, n_events=n_events, rng=rng)
+        return random_life(self.task, event_fraction=condition.event_fraction, n_events=n_events, seed=rng)
 
     def n_fixed(self) -> int:
         """Return the number of occurrences that even the rarest event has in a life."""

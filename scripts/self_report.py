@@ -45,18 +45,18 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters, phi, phi_slope
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS, SHARE_MARGIN
-from bioplastic.comparison import estimate
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, probes
 from bioplastic.life import Life, Lived
+from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.form import Rule
+from bioplastic.statistics import estimate
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task, digits
 
 SCHEMA = "bioplastic self_report"

@@ -39,15 +39,15 @@ from rich.table import Table
 from scipy.optimize import isotonic_regression, minimize_scalar
 
 from bioplastic import plots, reach, script, spiking, sweep, theory
-from bioplastic.recording import schema1 as recording
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.comparison import Estimate, estimate
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Schedule, random_life
 from bioplastic.life import Life
+from bioplastic.recording import schema1 as recording
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.statistics import Estimate, estimate
 from bioplastic.tasks import Task, digits
 
 
@@ -222,7 +222,7 @@ class Bench:
         assert self.model is not None
         setting, seed, fraction = condition.setting, condition.seed, condition.event_fraction
         rng = np.random.default_rng([seed, round(1e6 * fraction)])
-        schedule = random_life(self.task, event_fraction=fraction, n_events=self.n_events(condition), rng=rng)
+        schedule = random_life(self.task, event_fraction=fraction, n_events=self.n_events(condition), seed=rng)
         rule = ErrorRelay(
             theta=setting.threshold, tau_e=setting.memory * self.timing.event, gain=chain.GAIN, eta=setting.eta
         )
@@ -249,7 +249,7 @@ class Bench:
         assert self.model is not None
         config = self.config
         rng = np.random.default_rng([seed, config.n_mismatch])
-        schedule = random_life(self.task, event_fraction=1.0, n_events=config.n_mismatch, rng=rng)
+        schedule = random_life(self.task, event_fraction=1.0, n_events=config.n_mismatch, seed=rng)
         rule = ErrorRelay(theta=config.mismatch_threshold, gain=chain.GAIN)
         life = Life(schedule.sham() if sham else schedule, rule, self.weights[seed], self.timing, seed=seed)
         errors = self.model.live(life).error_spikes

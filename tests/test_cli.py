@@ -14,7 +14,6 @@ import pytest
 
 from bioplastic import __version__
 from bioplastic.cli import main
-from bioplastic.comparison import Condition, Estimate, compare, decide, estimate
 from bioplastic.recording.schema1 import (
     SUMMARY_VARIABLES,
     Experiment,
@@ -24,6 +23,8 @@ from bioplastic.recording.schema1 import (
     Summary,
     read,
 )
+from bioplastic.statistics import Estimate, estimate
+from bioplastic.verdicts import Condition, compare, decide
 
 LEARNERS = ("error relay", "error relay, unscreened", "backprop")
 FRACTIONS = (0.01, 0.3)
@@ -331,8 +332,8 @@ def test_all_missing():
 
 
 def test_three_lines_of_python(path):
-    from bioplastic.comparison import compare
     from bioplastic.recording.schema1 import read
+    from bioplastic.verdicts import compare
 
     assert [v.outcome for v in compare(read(path).summary).verdicts][3] == "supported"
 
@@ -557,7 +558,7 @@ def test_reader_that_stops_early(path):
 
 
 def test_every_estimate_has_a_name():
-    from bioplastic.comparison import LONG_NAMES
+    from bioplastic.verdicts import LONG_NAMES
 
     assert set(LONG_NAMES) == set(Condition.__dataclass_fields__) - {"learner", "event_fraction"}
     assert LONG_NAMES["reach"] == SUMMARY_VARIABLES["reach"].long_name

@@ -10,13 +10,13 @@ from bioplastic_models import chain
 from brian2 import ms
 
 from bioplastic.circuit import Weights
-from bioplastic.comparison import Estimate
 from bioplastic.events import Event, Kind, Schedule, Timing, lay_out
 from bioplastic.life import Life
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.spiking.models import model
 from bioplastic.spiking.spec import ModelSpec
 from bioplastic.tasks import random_patterns
+from bioplastic.verdicts import Estimate
 
 REST = Event(kind=Kind.REST, rest=100)
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "data_efficiency.py"

@@ -25,7 +25,7 @@ TASK = random_patterns(6, 4, 2, seed=0)
 
 
 def life(event_fraction: float, n_events: int, seed: int = 0) -> Schedule:
-    return random_life(TASK, event_fraction=event_fraction, n_events=n_events, rng=np.random.default_rng(seed))
+    return random_life(TASK, event_fraction=event_fraction, n_events=n_events, seed=seed)
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01, np.nan, np.inf])
@@ -68,7 +68,7 @@ def test_one_rare_event_in_each_stretch():
 def test_held_out_stimuli_never_appear():
     held_out = np.array([False, True, False, True, False, False])
     task = type(TASK)(TASK.stimuli, TASK.outcomes, TASK.label, held_out, TASK.rare_label)
-    schedule = random_life(task, event_fraction=0.2, n_events=500, rng=np.random.default_rng(0))
+    schedule = random_life(task, event_fraction=0.2, n_events=500, seed=0)
     assert set(schedule.stimulus) == {0, 2, 4, 5}
 
 
@@ -76,7 +76,7 @@ def test_few_rare_stimuli():
     label = np.array([0, 0, 1, 1, 1, 1])
     task = type(TASK)(TASK.stimuli, TASK.outcomes[:2], label, np.zeros(6, bool), 1)
     rng = np.random.default_rng(0)
-    schedule = random_life(task, event_fraction=0.5, n_events=100, rng=rng, n_rare_stimuli=2)
+    schedule = random_life(task, event_fraction=0.5, n_events=100, seed=rng, n_rare_stimuli=2)
     assert set(schedule.stimulus[schedule.rare]) == {2, 3}
 
 

@@ -18,7 +18,7 @@ ORDER = (
     "units", "cache", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
     "replay_buffer", "relays", "hippocampus", "life", "compiled", "spiking", "twin", "live",
     "statistics", "reach", "recording", "audit", "study", "theory", "sweep", "script",
-    "comparison", "plots", "claims", "cli",
+    "comparison", "verdicts", "plots", "claims", "cli",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}

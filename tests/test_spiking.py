@@ -53,7 +53,7 @@ def a_life(*events: Event, **changes) -> Life:
 
 def mixed(n_events: int = 8, **changes) -> Life:
     """A life in which one event in four is the rare one."""
-    schedule = random_life(TASK, event_fraction=0.25, n_events=n_events, rng=np.random.default_rng(0))
+    schedule = random_life(TASK, event_fraction=0.25, n_events=n_events, seed=0)
     return a_life(schedule=schedule, **changes)
 
 

@@ -93,7 +93,7 @@ def random_weights(circuit: Circuit, seed: int = 0) -> Weights:
 
 def rare_life(n_events: int = 12, event_fraction: float = 0.25, seed: int = 0) -> Schedule:
     rng = np.random.default_rng(seed)
-    return random_life(TASK, event_fraction=event_fraction, n_events=n_events, rng=rng)
+    return random_life(TASK, event_fraction=event_fraction, n_events=n_events, seed=rng)
 
 
 def assert_same(a: Weights, b: Weights) -> None:

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from bioplastic.comparison import NOT_DECIDED, REFUTED, SUPPORTED, Estimate, estimate
+from bioplastic.statistics import Estimate, estimate
+from bioplastic.verdicts import NOT_DECIDED, REFUTED, SUPPORTED
 
 MIXED = "mixed"
 NOT_RECORDED = "not recorded"

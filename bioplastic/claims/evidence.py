@@ -14,7 +14,7 @@ from scipy import stats
 
 from bioplastic import reach
 from bioplastic.claims.criterion import ACCURACY_MARGIN, HOP_MARGIN, SHARE_MARGIN, Condition, Row, Side
-from bioplastic.comparison import BACKPROP, SCREENED, UNSCREENED
+from bioplastic.verdicts import BACKPROP, SCREENED, UNSCREENED
 
 RUNS = Path("data/runs")
 """Where the scripts put their recordings."""

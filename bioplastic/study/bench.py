@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ class Bench:
                 spec = ModelSpec.with_room(
                     self.circuit, rule, self.task, self.longest, restoring=decays, hippocampus=self.hippocampus
                 )
-                self._models[key] = model(spec, self.task)
+                self._models[key] = model(replace(spec, record_spikes=self.record_spikes), self.task)
             return self._models[key]
 
     def feedback(self, condition: Condition) -> Feedback | None:

@@ -95,7 +95,7 @@ class ReachBench(Bench):
         fraction = condition["event_fraction"]
         rng = np.random.default_rng([condition["seed"], round(1e6 * fraction)])
         return random_life(
-            self.task, event_fraction=fraction, n_events=self.n_events(condition.kind, fraction), rng=rng
+            self.task, event_fraction=fraction, n_events=self.n_events(condition.kind, fraction), seed=rng
         )
 
     def looks(self, schedule: Schedule) -> np.ndarray:
@@ -401,13 +401,9 @@ def figures(recording: Recording) -> dict[str, Figure]:
     return {"": plots.reach_figure(recording), "-front": plots.front_figure(recording)}
 
 
-def _bench(
-    circuit: Callable[[Any], Circuit],
-    task: Callable[[Any], Task],
-    learners: Callable[[Any], Sequence[Learner]],
-    settings: ReachSettings,
-) -> ReachBench:
-    return ReachBench(circuit(settings), task(settings), learners(settings), settings)
+def _bench(parts: Sequence[Callable[[Any], Any]], settings: ReachSettings) -> ReachBench:
+    circuit, task, learners = (part(settings) for part in parts)
+    return ReachBench(circuit, task, learners, settings)
 
 
 def reach_study(
@@ -443,12 +439,12 @@ def reach_study(
     -------
     Study
     """
-    parts = [part if callable(part) else partial(_same, part) for part in (circuit, task, learners)]
+    parts: list[Any] = [part if callable(part) else partial(_same, part) for part in (circuit, task, learners)]
     return Study(
         name=name,
         title=title,
         settings=settings if isinstance(settings, Mapping) else {"": settings},
-        bench=partial(_bench, *parts),
+        bench=partial(_bench, parts),
         plan=plan,
         measure=measure_condition,
         summarise=summarise,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ import xarray as xr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bioplastic import fingerprint, live
-from bioplastic.compiled import NO_COMPILER, compiler, end_programs
+from bioplastic.compiled.run import end_programs
+from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.life import Life, Lived
 from bioplastic.recording import Provenance, Recorder, Recording, open_recorder, read
 from bioplastic.study.bench import Ask
@@ -203,26 +204,27 @@ class _Running:
         """Live and measure one condition."""
         if self.stopped.is_set():
             raise Stopped
-        measured = self.study.measure(self.bench, condition)
+        measure: Any = self.study.measure(self.bench, condition)
         asked: list[tuple[Ask, list[Lived]]] = []
-        if isinstance(measured, Generator):
-            answer: list[Lived] | None = None
-            try:
-                while True:
-                    ask = measured.send(answer)
-                    answer = []
-                    for life in ask.lives:
-                        if self.stopped.is_set():
-                            raise Stopped
-                        answer += ask.bench.live([life])
-                    asked.append((ask, answer))
-            except StopIteration as end:
-                measured = end.value
-        self.keep(condition, measured, asked)
+        if not inspect.isgenerator(measure):
+            self.keep(condition, measure, asked)
+            return
+        answer: list[Lived] | None = None
+        try:
+            while True:
+                ask: Ask = measure.send(answer)
+                answer = []
+                for life in ask.lives:
+                    if self.stopped.is_set():
+                        raise Stopped
+                    answer += ask.bench.live([life])
+                asked.append((ask, answer))
+        except StopIteration as end:
+            self.keep(condition, end.value, asked)
 
     def in_step(self, batch: Sequence[Condition], missing: set[Condition], show: Any) -> None:
         """Measure conditions of one kind of rule in the twin, all of whose lives are lived at once."""
-        measures = {c: self.study.measure(self.bench, c) for c in batch}
+        measures: dict[Condition, Any] = {c: self.study.measure(self.bench, c) for c in batch}
         answers: dict[Condition, list[Lived] | None] = dict.fromkeys(batch)
         asked: dict[Condition, list[tuple[Ask, list[Lived]]]] = {c: [] for c in batch}
         found: dict[Condition, xr.Dataset] = {}
