@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.hippocampus import Hippocampus
 from bioplastic.life import Life, Lived
@@ -93,7 +94,10 @@ class Bench:
         rules = [learner.rule(0.0) for learner in self.learners if learner.spikes]
         with ThreadPoolExecutor(1) as executor:
             compiling = executor.submit(lambda: [self.model(rule) for rule in rules])
-            found = twin.pretrained(self.circuit, self.task, self.seeds, self.pretraining, progress=progress)
+            cache = cache_folder() / "weights"
+            found = twin.pretrained(
+                self.circuit, self.task, self.seeds, self.pretraining, cache=cache, progress=progress
+            )
             self.start = dict(zip(self.seeds, found, strict=True))
             compiling.result()
         progress(1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -206,7 +205,7 @@ class _Running:
             raise Stopped
         measure: Any = self.study.measure(self.bench, condition)
         asked: list[tuple[Ask, list[Lived]]] = []
-        if not inspect.isgenerator(measure):
+        if not hasattr(measure, "send"):
             self.keep(condition, measure, asked)
             return
         answer: list[Lived] | None = None
@@ -233,7 +232,7 @@ class _Running:
             for condition, measure in measures.items():
                 if condition in found:
                     continue
-                if not inspect.isgenerator(measure):
+                if not hasattr(measure, "send"):
                     found[condition] = measure
                     continue
                 try:
