@@ -149,6 +149,14 @@ def test_snapshots_in_runtime_mode(runtime):
     assert not np.array_equal(biases[1], biases[2])
 
 
+def test_what_a_runtime_life_leaves_is_its_own(runtime):
+    """Brian2 frees what a view looks at, together with the monitor."""
+    lived = runtime.live(a_life())
+    for array in (lived.spikes.time, lived.error_spikes.time):
+        assert array.size
+        assert array.flags.owndata
+
+
 def test_lives_leave_no_trace(compiled):
     """A model is not changed by what it lives, nor is the life."""
     before = {name: w.copy() for name, w in WEIGHTS.forward.items()}
