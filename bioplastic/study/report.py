@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from bioplastic.recording import Recording
 from bioplastic.statistics import interval
+from bioplastic.tables import console, table
 
 if TYPE_CHECKING:
     from bioplastic.study.study import Study
 
-NO_TERMINAL_WIDTH = 110
-"""Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
-
-
-def console() -> Console:
-    """Return the console that studies print on."""
-    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if fits else NO_TERMINAL_WIDTH, markup=False, highlight=False, emoji=False)
-
-
-def table(title: str, headings: Iterable[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:
-    """Make a table whose first column is text and whose others are numbers.
-
-    Parameters
-    ----------
-    title : str
-    headings : iterable of str
-    rows : iterable of sequence of str
-    caption : str, optional
-    """
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption=caption or None,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for k, heading in enumerate(headings):
-        made.add_column(heading, justify="left" if k == 0 else "right")
-    for row in rows:
-        made.add_row(*row)
-    return made
+__all__ = ["console", "n_seeds", "show", "table", "text"]
 
 
 def text(values: ArrayLike, digits: int = 2) -> str:
