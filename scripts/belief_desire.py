@@ -38,6 +38,7 @@ from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.comparison import estimate
 from bioplastic.events import OWN_PREDICTION, Schedule, probes, random_life
+from bioplastic.life import Life
 from bioplastic.recording import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
@@ -355,7 +356,7 @@ class Bench:
         from bioplastic import twin
 
         stimuli = self.worlds[seed].task.stimuli
-        predicted = twin.predict(self.circuit, twin.Networks.stack(weights), stimuli)
+        predicted = twin.predict(self.circuit, weights, stimuli)
         return choice(predicted[..., : belief_desire.N_ACTIONS])
 
     def approved(self, seed: int) -> np.ndarray:
@@ -441,7 +442,7 @@ class Bench:
         seed, lives = conditions[0].seed, []
         for c in conditions:
             events = lived_events(self.worlds[seed], self.config, c.exposure, c.blamed, seed)
-            lives += [twin.TwinLife(s, Backprop(c.rate), self.start[seed]) for s in (events, events.sham())]
+            lives += [Life(s, Backprop(c.rate), self.start[seed]) for s in (events, events.sham())]
         weights = [one.weights for one in twin.live(self.circuit, self.worlds[seed].task, lives)]
         return [
             self.measured(c, [real], [sham], [sham])

@@ -37,6 +37,7 @@ from bioplastic.audit import audit
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
+from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
 from bioplastic.rules.equilibrium_relay import agreeing_feedback
@@ -363,7 +364,7 @@ class Bench:
         lives = []
         for condition, schedule in zip(conditions, schedules, strict=True):
             looks = np.flatnonzero(schedule.rare)[np.array(self.config.occurrences) - 1].tolist()
-            life = twin.TwinLife(schedule, condition.learner.rule, self.weights[condition.seed], looks)
+            life = Life(schedule, condition.learner.rule, self.weights[condition.seed], snapshots=looks)
             lives += [life, replace(life, schedule=schedule.sham())]
         lived = twin.live(self.circuit, self.task, lives, progress=progress)
         runs = []

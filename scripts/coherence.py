@@ -43,6 +43,7 @@ from bioplastic.cells import CellParameters
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
 from bioplastic.events import NO_OUTCOME, Kind, Schedule, Timing
+from bioplastic.life import Life
 from bioplastic.recording import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.tasks import OUTCOME_RANGE, Task
@@ -500,7 +501,7 @@ class Bench:
             reward=np.concatenate([task.reward for task in tasks if task.reward is not None]),
         )
         lives = [
-            twin.TwinLife(session.schedule(int(k)), self._rule(mind), mind.weights)
+            Life(session.schedule(int(k)), self._rule(mind), mind.weights)
             for mind, session, k in zip(minds, sessions, first, strict=False)
         ]
         found = twin.live(self.circuit, joined, lives)

@@ -40,6 +40,7 @@ from bioplastic import plots, reach, recording, script, spiking, sweep
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Kind, Schedule, Timing, probes
+from bioplastic.life import Life
 from bioplastic.recording import Variable
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
@@ -399,8 +400,7 @@ class Bench:
         from bioplastic import twin
 
         shown = self.tested[role]
-        networks = twin.Networks.stack(weights)
-        predicted = twin.predict(self.circuits[n_hops], networks, self.task.stimuli[shown])
+        predicted = twin.predict(self.circuits[n_hops], weights, self.task.stimuli[shown])
         return [accuracy(one, self.task.label[shown]) for one in predicted]
 
     def live_in_spikes(self, condition: Condition) -> Run:
@@ -448,7 +448,7 @@ class Bench:
         seen = [self.accuracy_rates(n_hops, weights, role)]
         for k in range(n_looks):
             lives = [
-                twin.TwinLife(schedule[k], Backprop(rate[k]), start)
+                Life(schedule[k], Backprop(rate[k]), start)
                 for schedule, rate, start in zip(schedules, rates, weights, strict=True)
             ]
             self.go_on()
