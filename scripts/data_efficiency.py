@@ -606,7 +606,7 @@ class Bench:
         """What networks predict in rates, shape (n_networks, n_images, n_outputs)."""
         from bioplastic import twin
 
-        return twin.predict(self.circuits[n_hops], twin.Networks.stack(networks), self.tasks[RESULT].stimuli[images])
+        return twin.predict(self.circuits[n_hops], networks, self.tasks[RESULT].stimuli[images])
 
     # ------------------------------------------------------------------ lives
 
@@ -685,7 +685,7 @@ class Bench:
             for k in range(n_looks):
                 self.go_on()
                 now = [
-                    twin.TwinLife(pieces[k], rule, networks[-1])
+                    Life(pieces[k], rule, networks[-1])
                     for pieces, rule, networks in zip(cut, rules, found, strict=True)
                 ]
                 for networks, one in zip(found, twin.live(circuit, self.tasks[RESULT], now), strict=True):

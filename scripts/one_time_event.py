@@ -497,7 +497,7 @@ class Bench:
         from bioplastic import twin
 
         shown = np.concatenate([[self.single(seed).stimulus], self.rare, self.background])
-        predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[shown])
+        predicted = twin.predict(self.circuit, networks, self.task.stimuli[shown])
         error = np.square(predicted - self.task.outcomes[self.task.label[shown]]).sum(2)
         right = predicted.argmax(2) == self.task.label[shown]
         rare, background = slice(1, 1 + len(self.rare)), slice(1 + len(self.rare), None)

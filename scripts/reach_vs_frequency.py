@@ -261,7 +261,7 @@ class Bench:
         """Mean squared error on some held-out images, in the rate network, shape (n_networks,)."""
         from bioplastic import twin
 
-        predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[stimuli])
+        predicted = twin.predict(self.circuit, networks, self.task.stimuli[stimuli])
         wanted = self.task.outcomes[self.task.label[stimuli]]
         return np.square(predicted - wanted).sum(2).mean(1)
 
@@ -294,7 +294,7 @@ class Bench:
         from bioplastic import twin
 
         shown = np.concatenate([self.rare, self.background])
-        predicted = twin.predict(self.circuit, twin.Networks.stack([weights]), self.task.stimuli[shown])[0]
+        predicted = twin.predict(self.circuit, [weights], self.task.stimuli[shown])[0]
         right = predicted.argmax(1) == self.task.label[shown]
         return float(right[: len(self.rare)].mean()), float(right[len(self.rare) :].mean())
 
@@ -438,10 +438,10 @@ class Bench:
         for condition, schedule in zip(conditions, schedules, strict=True):
             rule, start = condition.learner.rule(condition.eta), self.weights[condition.seed]
             if condition.role == "sweep":
-                lives.append(twin.TwinLife(schedule, rule, start))
+                lives.append(Life(schedule, rule, start))
                 continue
             looks = np.flatnonzero(schedule.rare)[self.snapshots(schedule) - 1].tolist()
-            lives.append(twin.TwinLife(schedule, rule, start, looks))
+            lives.append(Life(schedule, rule, start, snapshots=looks))
             shams.append(replace(lives[-1], schedule=schedule.sham()))
         lived = twin.live(self.circuit, self.task, [*lives, *shams], progress=progress)
         runs = []
@@ -464,12 +464,12 @@ class Bench:
         # Nothing carries over from one event to the next, so that the background need not be lived.
         rare = schedule.select(schedule.rare)
         rule = condition.learner.rule(0.0)
-        lives = [twin.TwinLife(one, rule, weights) for one in (rare, rare.sham())]
+        lives = [Life(one, rule, weights) for one in (rare, rare.sham())]
         signal = [np.zeros((len(schedule), self.circuit.n_hops)) for _ in lives]
         for per_event, lived in zip(signal, twin.live(self.circuit, self.task, lives), strict=True):
             per_event[schedule.rare] = lived.error_signal
         shown = self.task.stimuli[schedule.stimulus]
-        prediction = twin.predict(self.circuit, twin.Networks.stack([weights]), shown)[0]
+        prediction = twin.predict(self.circuit, [weights], shown)[0]
         real, sham = (reach.by_occurrence(schedule.rare, per_event, self.config.n_counted) for per_event in signal)
         run = self.describe(condition, schedule, self.output_error(schedule, prediction))
         return replace(run, error_spikes=real, error_spikes_sham=sham, error_spikes_sham2=sham)

@@ -58,14 +58,12 @@ def test_torch_chain_by_hand(script: ModuleType) -> None:
 
 
 def test_leak_of_the_torch_chain_is_an_error_source_at_every_hop(script: ModuleType) -> None:
-    from bioplastic import twin
+    from bioplastic.rules.predictive_coding import PredictiveCoding
 
-    circuit, networks, state, outcome = script.leaky_chain(2, 1.0)
     # One hidden cell: x = (1 - x) - x - ... settles where 1 - x - x - x = 0.
-    settled = twin.settle(circuit, networks, state, outcome, activation=script.linear())
+    settled = PredictiveCoding().infer(*script.leaky_chain(2, 1.0))
     assert float(settled.potential["h1"]) == pytest.approx(1 / 3)
-    circuit, networks, state, outcome = script.leaky_chain(6, 0.3)
-    settled = twin.settle(circuit, networks, state, outcome, activation=script.linear())
+    settled = PredictiveCoding().infer(*script.leaky_chain(6, 0.3))
     exact = theory.chain_errors(theory.chain_steady_activity(6, leak=0.3))
     assert script.errors_along(6, settled) == pytest.approx(exact)
 

@@ -41,9 +41,23 @@ def python_files(folder: Path) -> list[Path]:
     return files
 
 
+def run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for otherwise in child.orelse:
+                yield from run_nodes(otherwise)
+        else:
+            yield from run_nodes(child)
+
+
 def imported_names(source: str, package: str) -> Iterator[str]:
-    """Dotted names that a source imports, wherever in it, relative ones resolved against its package."""
-    for node in ast.walk(ast.parse(source)):
+    """Dotted names that a source imports, wherever in it, relative ones resolved against its package.
+
+    Not what it imports for types alone: nothing is loaded for these, so they are in nobody's way.
+    """
+    for node in run_nodes(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -108,6 +122,13 @@ def test_import_order(path: Path) -> None:
         ("spiking/models.py", "from ..twin import Twin", "not above it"),
         ("compiled/build.py", "from ..spiking.spec import ModelSpec", "not above it"),
         ("compiled/build.py", "from bioplastic.events import Schedule", "may import nothing of bioplastic but cache"),
+        ("rules/backprop.py", "from bioplastic.twin.networks import Networks", "not above it"),
+        ("rules/backprop.py", "if TYPE_CHECKING:\n    pass\nelse:\n    from bioplastic import twin", "not above it"),
+        ("rules/backprop.py", "if TYPE_CHECKING:\n    pass\nfrom bioplastic import twin", "not above it"),
+        ("rules/backprop.py", "if not TYPE_CHECKING:\n    from bioplastic import twin", "not above it"),
+        ("rules/backprop.py", "if True:\n    from bioplastic import twin", "not above it"),
+        ("twin/living.py", "from ..spiking import build", "must not import each other"),
+        ("spiking.py", "from .twin import live", "not above it"),
         ("reach.py", "import torch.nn as nn", "must not import torch"),
         ("theory.py", "from brian2 import ms", "must not import brian2"),
         ("plots.py", "def f():\n    import torch", "must not import torch"),
@@ -137,6 +158,9 @@ def test_import_order_check_can_fail(path: str, source: str, complaint: str) -> 
             "compiled/build.py",
             "from bioplastic import cache\nfrom .patches import patch\nfrom ..cache import CacheError",
         ),
+        ("rules/backprop.py", "if TYPE_CHECKING:\n    from bioplastic.twin.networks import Networks"),
+        ("rules/backprop.py", "class A:\n    if typing.TYPE_CHECKING:\n        from bioplastic import twin"),
+        ("twin/living.py", "import torch\nfrom bioplastic.twin.networks import Networks"),
         ("cli.py", "from . import plots, reach"),
         ("__init__.py", "from bioplastic.cli import main"),
     ],
