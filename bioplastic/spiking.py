@@ -1151,7 +1151,7 @@ class Model:
             assembly.network.run(duration, namespace={})
             run_time = np.array(time.perf_counter() - begin)
             found = {
-                name: np.asarray(getattr(owners[owner], variable)[:])
+                name: np.array(getattr(owners[owner], variable)[:])  # a copy: Brian2's memory goes with its network
                 for name, (owner, variable) in _result_variables(self.spec).items()
             }
             return found | {"prediction": found["prediction"].T.ravel(), "run_time": run_time}
