@@ -756,7 +756,8 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None], *, schema: str = S
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["complete"] = np.int8(1)
         fill(file)
-    _put_in_place(path, memory.getbuffer())
+    with memory.getbuffer() as content:  # Python 3.12.1 crashes where a buffer is left to the garbage collection
+        _put_in_place(path, content)
 
 
 def write_provenance(file: h5py.File, *, title: str, config: Mapping[str, object], script: str) -> None:
