@@ -8,15 +8,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from bioplastic_models import belief_desire
 
-from bioplastic import twin
 from bioplastic.cells import phi, phi_slope
 from bioplastic.circuit import Weights
 from bioplastic.events import OWN_PREDICTION, Event, Kind, Schedule
 from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
+
+torch = pytest.importorskip("torch")
+
+from bioplastic import twin  # noqa: E402 (torch may be absent)
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "belief_desire.py"
 CIRCUIT = belief_desire.circuit()

@@ -10,11 +10,14 @@ import pytest
 from bioplastic_models import chain, neglected_cue
 from brian2 import NeuronGroup, Synapses, ms
 
-from bioplastic import twin
 from bioplastic.circuit import Weights
 from bioplastic.events import Event, Kind, Schedule, Timing
 from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
+
+pytest.importorskip("torch")
+
+from bioplastic import twin
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "neglected_cue.py"
 

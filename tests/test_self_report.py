@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from bioplastic_models import self_report as agent
 
-from bioplastic import twin
 from bioplastic.cells import phi_slope
 from bioplastic.circuit import Weights
 from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
+
+pytest.importorskip("torch")
+
+from bioplastic import twin
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "self_report.py"
 

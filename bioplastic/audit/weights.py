@@ -99,6 +99,7 @@ def owned(variable: Any, group: Any) -> bool:
         and getattr(real(variable.owner), "name", None) == group.name
         and not isinstance(real(variable.owner), Clock)
         and variable.name not in ("lastupdate", "delay")
+        and not variable.name.startswith("_")  # the delays of Brian2 2.11
     )
 
 
@@ -111,7 +112,7 @@ def cell_parameters(graph: Graph, group: Any) -> list[str]:
         return []
     found = []
     for name, variable in group.variables.items():
-        if not owned(variable, group) or variable.scalar or name.startswith("_"):
+        if not owned(variable, group) or variable.scalar:
             continue
         if name not in group.equations or group.equations[name].type != PARAMETER:
             continue
