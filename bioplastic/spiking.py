@@ -61,15 +61,10 @@ from bioplastic import hippocampus as hippocampal
 from bioplastic.cells import PHI, CellParameters
 from bioplastic.circuit import Circuit, CircuitError, Feedback, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Schedule, ScheduleError, Timeline, Timing, lay_out
-from bioplastic.hippocampus import (
-    OPEN,
-    RECALL_EQUATIONS,
-    HippocampalCircuit,
-    Hippocampus,
-    Memory,
-    Replay,
-    start_values,
-)
+from bioplastic.hippocampus.circuit import HippocampalCircuit
+from bioplastic.hippocampus.equations import OPEN, RECALL_EQUATIONS
+from bioplastic.hippocampus.memory import Memory, start_values
+from bioplastic.hippocampus.parameters import Hippocampus, Replay
 from bioplastic.rules.form import Rule
 from bioplastic.tasks import Task
 from bioplastic.units import quantity
@@ -1338,8 +1333,9 @@ def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model
 def _built(spec: ModelSpec) -> Path | None:
     """Return the folder of the compiled model, compiling it first if need be; None where there is no compiler."""
     here = Path(__file__).parent
-    names = ("cells.py", "chance.py", "circuit.py", "events.py", "hippocampus.py", "spiking.py")
-    sources = [*(here / name for name in names), *sorted((here / "rules").glob("*.py"))]
+    names = ("cells.py", "chance.py", "circuit.py", "events.py", "spiking.py")
+    packages = [here / "hippocampus", here / "rules"]
+    sources = [*(here / name for name in names), *(path for folder in packages for path in sorted(folder.glob("*.py")))]
     made_of = [
         *(path.read_text() for path in sources),
         spec.circuit.to_json(),

@@ -46,8 +46,8 @@ from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS
 from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, Timing, probes
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.recording import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay

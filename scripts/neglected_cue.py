@@ -46,8 +46,8 @@ from bioplastic.cells import CellParameters
 from bioplastic.circuit import Weights
 from bioplastic.comparison import estimate
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.recording import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task, digits

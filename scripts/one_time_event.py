@@ -48,8 +48,8 @@ from bioplastic.circuit import Circuit, Weights
 from bioplastic.comparison import Estimate, estimate
 from bioplastic.events import Event, Kind, Schedule, lay_out, random_life
 from bioplastic.hippocampus import Memory, Replay
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.recording import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.tasks import Task, digits
 
 SCHEMA = "bioplastic one-time event"

@@ -11,20 +11,10 @@ from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.circuit import Circuit, CircuitError, Population, Projection, Weights
 from bioplastic.events import Event, Kind, Schedule, ScheduleError, Timing
-from bioplastic.hippocampus import (
-    CONTROL_STEP,
-    HAZARD,
-    HELD,
-    RECALL_EQUATIONS,
-    RECALLED,
-    HippocampalCircuit,
-    Hippocampus,
-    Memory,
-    Replay,
-    Target,
-    build,
-    start_values,
-)
+from bioplastic.hippocampus.circuit import HippocampalCircuit, build
+from bioplastic.hippocampus.equations import CONTROL_STEP, HAZARD, HELD, RECALL_EQUATIONS, RECALLED
+from bioplastic.hippocampus.memory import Memory, start_values
+from bioplastic.hippocampus.parameters import Hippocampus, Replay, Target
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.spiking import CompilationError, Life, Lived, Model, ModelSpec, cell_group, model
 from bioplastic.tasks import digits

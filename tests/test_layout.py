@@ -23,7 +23,6 @@ ORDER = (
         "rules",
         "tasks",
         "events",
-        "replay_buffer",
         "relays",
         "hippocampus",
         "life",

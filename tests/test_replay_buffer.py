@@ -11,7 +11,7 @@ from bioplastic import spiking
 from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Event, Kind, Schedule, ScheduleError, Timing, lay_out
-from bioplastic.replay_buffer import ReplayBuffer
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.tasks import random_patterns
