@@ -33,7 +33,7 @@ from brian2 import Network, prefs, second
 from rich.table import Table
 
 from bioplastic import plots, reach, recording, script, spiking, sweep
-from bioplastic.audit import audit
+from bioplastic.auditing import audit
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life

@@ -3,7 +3,6 @@
 import gc
 import math
 import re
-import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,7 +13,7 @@ from brian2 import Hz, ms, second
 
 import bioplastic
 from bioplastic import hippocampus as hippocampal
-from bioplastic.audit import (
+from bioplastic.auditing import (
     AT_ONCE,
     NEIGHBOUR_ONLY,
     NO_SPIKE,
@@ -1572,47 +1571,6 @@ def test_broadcast_learns_the_same_only_beside_the_error_source():
     network = b2.Network(*built.objects)
     assert perturb(network, "h3", "y", duration=60 * ms, populations=built).n_different > 0
     assert isolate(network, "h1", duration=60 * ms, populations=built).passed
-
-
-# ------------------------------------------------------------------------------------------ bioplastic.audit(network)
-
-
-@pytest.mark.parametrize(
-    "first",
-    [
-        "import bioplastic",
-        "import bioplastic.audit",
-        "from bioplastic.audit import audit, Report",
-        "import bioplastic; bioplastic.audit; from bioplastic.audit import audit, Report",
-        "from bioplastic import audit",
-    ],
-)
-def test_the_package_can_be_asked_whatever_was_imported_first(first):
-    # In this process the module has long been imported: what the attribute is when it has not is tried by itself.
-    before = bioplastic.audit
-    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "bioplastic"}
-    try:
-        for name in kept:
-            del sys.modules[name]
-        space = {}
-        exec(first, space)
-        import bioplastic as anew
-
-        assert anew.audit is not before
-        network = Chain().network
-        assert anew.audit(network).passed
-        exec("from bioplastic.audit import audit as function, Report as kind", space)
-        assert isinstance(space["function"](network), space["kind"])
-        if "audit" in space:
-            assert space["audit"](network).passed
-    finally:
-        sys.modules.update(kept)
-        sys.modules["bioplastic"].audit = before
-
-
-def test_the_package_without_the_audit_has_no_other_names():
-    with pytest.raises(AttributeError, match="module 'bioplastic' has no attribute 'adit'"):
-        bioplastic.adit  # noqa: B018
 
 
 def test_callers_names_are_found_through_the_package_too():

@@ -27,7 +27,7 @@ ORDER = (
         "hippocampus",
         "life",
     ),
-    *("recording", "spiking", "twin", "audit", "reach", "theory", "sweep", "script", "comparison", "plots"),
+    *("recording", "spiking", "twin", "auditing", "reach", "theory", "sweep", "script", "comparison", "plots"),
     *("claims", "cli"),
 )
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
@@ -165,7 +165,7 @@ def test_checks_refuse_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_bare_import_is_light() -> None:
-    code = "import sys, bioplastic; print(sorted({'torch', 'brian2'} & set(sys.modules)))"
+    code = "import sys, bioplastic; dir(bioplastic); print(sorted({'torch', 'brian2', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
@@ -213,6 +213,6 @@ def test_wheel_holds_package_and_models(tmp_path: Path) -> None:
     expected = {path.relative_to(ROOT).as_posix() for path in python_files(ROOT / "bioplastic")}
     models = [path.relative_to(ROOT / "models").as_posix() for path in python_files(ROOT / "models")]
     expected |= {f"bioplastic_models/{name}" for name in models}
-    assert expected | {"bioplastic/py.typed"} <= names
+    assert expected | {"bioplastic/py.typed", "bioplastic/__init__.pyi"} <= names
     folders = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert folders == {"bioplastic", "bioplastic_models"}

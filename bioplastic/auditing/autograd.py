@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bioplastic.audit.flow import paths
-from bioplastic.audit.report import hops_text
+from bioplastic.auditing.flow import paths
+from bioplastic.auditing.report import hops_text
 from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, Population, Weights
 

@@ -21,10 +21,10 @@ from brian2.core.variables import ArrayVariable
 from brian2.units.fundamentalunits import Quantity
 from brian2.utils.logger import catch_logs
 
-from bioplastic.audit.equations import EVENT, Question, Reading
-from bioplastic.audit.graph import Members, real, time_of
-from bioplastic.audit.report import AuditError
-from bioplastic.audit.weights import owned
+from bioplastic.auditing.equations import EVENT, Question, Reading
+from bioplastic.auditing.graph import Members, real, time_of
+from bioplastic.auditing.report import AuditError
+from bioplastic.auditing.weights import owned
 from bioplastic.circuit import Circuit
 from bioplastic.units import quantity
 

@@ -36,8 +36,8 @@ from brian2.synapses.synapses import StateUpdater as SynapticStateUpdater
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 from brian2.utils.stringtools import deindent, get_identifiers, strip_empty_lines
 
-from bioplastic.audit.functions import hidden_state
-from bioplastic.audit.report import OPAQUE, UNRESOLVED, AuditError, Finding, Modulator
+from bioplastic.auditing.functions import hidden_state
+from bioplastic.auditing.report import OPAQUE, UNRESOLVED, AuditError, Finding, Modulator
 from bioplastic.circuit import Circuit
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from brian2 import (
 from brian2.core.variables import ArrayVariable
 from brian2.equations.equations import PARAMETER
 
-from bioplastic.audit.graph import Edge, Graph, real
-from bioplastic.audit.report import AuditError
+from bioplastic.auditing.graph import Edge, Graph, real
+from bioplastic.auditing.report import AuditError
 
 
 def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[str]]:

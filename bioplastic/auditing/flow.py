@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bioplastic.audit.graph import Edge, Graph, depth_zero, root
-from bioplastic.audit.report import Link
+from bioplastic.auditing.graph import Edge, Graph, depth_zero, root
+from bioplastic.auditing.report import Link
 
 
 class Space:

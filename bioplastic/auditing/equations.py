@@ -20,9 +20,9 @@ from brian2.core.namespace import get_local_namespace
 from brian2.equations.equations import DIFFERENTIAL_EQUATION
 from brian2.units.fundamentalunits import Quantity
 
-from bioplastic.audit.flow import Flow, Space, _components
-from bioplastic.audit.graph import Edge, Graph, Node, check, root
-from bioplastic.audit.report import (
+from bioplastic.auditing.flow import Flow, Space, _components
+from bioplastic.auditing.graph import Edge, Graph, Node, check, root
+from bioplastic.auditing.report import (
     AT_ONCE,
     NO_SPIKE,
     NO_SYNAPSE,
@@ -36,7 +36,7 @@ from bioplastic.audit.report import (
     Report,
     Route,
 )
-from bioplastic.audit.weights import choose, owned
+from bioplastic.auditing.weights import choose, owned
 from bioplastic.circuit import Circuit
 from bioplastic.relays import declared
 from bioplastic.units import quantity
