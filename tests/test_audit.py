@@ -26,9 +26,9 @@ from bioplastic.auditing import (
     audit,
     audit_twin,
     declare_relay,
-    experiments,
     isolate,
     perturb,
+    tape,
 )
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.rules.backprop import Backprop
@@ -1310,13 +1310,13 @@ def test_population_alone_learns_the_same_to_the_bit():
 
 
 def test_recording_is_all_that_a_population_alone_hears(monkeypatch):
-    record = experiments._Tape.record
+    record = tape.Tape.record
 
     def forgetful(tape, number):
         record(tape, number)
         tape.events[-1] = [events[:0] for events in tape.events[-1]]
 
-    monkeypatch.setattr(experiments._Tape, "record", forgetful)
+    monkeypatch.setattr(tape.Tape, "record", forgetful)
     assert isolate(Chain().drive().network, "g1", duration=60 * ms).n_different == 9
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bioplastic.auditing.flow import paths
+from bioplastic.auditing.paths import distances
 from bioplastic.auditing.report import hops_text
 from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, Population, Weights
@@ -110,7 +110,7 @@ def audit_twin(
     for projection in circuit.projections:
         a, b = names.index(projection.source), names.index(projection.target)
         joined[a, b] = joined[b, a] = True
-    distance = paths(joined)
+    distance = distances(joined)
     rates = (rule or Backprop(eta=1.0)).rates(circuit.n_hops)
     rows = []
     for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
