@@ -20,16 +20,11 @@ from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.units import quantity
 
-PHI = "(0.5 + 0.5*({v})/sqrt(sqrt(1 + ({v})**2*({v})**2)))"  # squares and roots: pow() is ten times slower
-"""The f-I curve as text: fraction of the maximal rate for a potential `v`; slope 1/2 at 0, saturating at 0 and 1."""
-
-_PHI_CODE = compile(PHI.format(v="v"), "phi", "eval")
-
 Numbers = TypeVar("Numbers")
 
 
 def phi(v: Numbers) -> Numbers:
-    """Evaluate the f-I curve `PHI` on a float, a NumPy array or a torch tensor.
+    """Evaluate the f-I curve on a float, a NumPy array or a torch tensor: slope 1/2 at 0, saturating at 0 and 1.
 
     Parameters
     ----------
@@ -41,8 +36,42 @@ def phi(v: Numbers) -> Numbers:
     same type and shape as `v`
         Rate as a fraction of the maximal rate, in (0, 1).
     """
-    result: Numbers = eval(_PHI_CODE, {"sqrt": lambda u: u**0.5, "v": v})
-    return result
+    u: Any = v
+    rate: Numbers = 0.5 + 0.5 * u / ((1 + u**2 * u**2) ** 0.5) ** 0.5  # squares and roots: pow() is ten times slower
+    return rate
+
+
+class _Text:
+    """A number that is known only as text: what `phi` does to it is written down.
+
+    `binds` says how tightly its parts hold together: 1 as a sum, 2 as a product, 3 as a power, 4 as a name.
+    """
+
+    def __init__(self, text: str, binds: int) -> None:
+        self.text, self.binds = text, binds
+
+    def within(self, binds: int) -> str:
+        """Its text, in parentheses if it would fall apart where that much is needed."""
+        return self.text if self.binds >= binds else f"({self.text})"
+
+    def __radd__(self, term: float) -> _Text:
+        return _Text(f"{term} + {self.within(2)}", 1)
+
+    def __mul__(self, factor: _Text) -> _Text:
+        return _Text(f"{self.within(2)}*{factor.within(3)}", 2)
+
+    def __rmul__(self, factor: float) -> _Text:
+        return _Text(f"{factor}*{self.within(3)}", 2)
+
+    def __truediv__(self, divisor: _Text) -> _Text:
+        return _Text(f"{self.within(2)}/{divisor.within(3)}", 2)
+
+    def __pow__(self, exponent: float) -> _Text:
+        return _Text(f"sqrt({self.text})", 4) if exponent == 0.5 else _Text(f"{self.within(4)}**{exponent}", 3)
+
+
+PHI = f"({phi(_Text('({v})', 4)).text})"
+"""The same as text, for Brian2: ``PHI.format(v="V + A")`` is the rate at a potential V + A."""
 
 
 def phi_slope(v: Any) -> Any:

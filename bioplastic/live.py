@@ -108,7 +108,8 @@ def live(
     from concurrent.futures import ThreadPoolExecutor
 
     from bioplastic.events import lay_out
-    from bioplastic.spiking import ModelSpec, model
+    from bioplastic.spiking.models import model
+    from bioplastic.spiking.spec import ModelSpec
 
     n_steps = len(lay_out(events, timing).stimulus)
     made = model(ModelSpec.with_room(circuit, rule, task, n_steps), task)

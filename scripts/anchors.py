@@ -276,7 +276,7 @@ def hyperbolic() -> Any:
     )
 
 
-def without_bias(circuit: Circuit, forward: Mapping[str, Any]) -> Any:
+def without_bias(circuit: Circuit, forward: Mapping[str, Any], activation: Any) -> Any:
     """Networks with the given weights, by projection, and no bias."""
     import torch
 
@@ -286,10 +286,10 @@ def without_bias(circuit: Circuit, forward: Mapping[str, Any]) -> Any:
     silent = {
         p.name: torch.zeros(len(first), p.size, dtype=first.dtype) for p in circuit.populations if p.role != "input"
     }
-    return Networks(dict(forward), silent)
+    return Networks(circuit, dict(forward), silent, activation)
 
 
-def orthogonal(circuit: Circuit, seed: int) -> Any:
+def orthogonal(circuit: Circuit, seed: int, activation: Any) -> Any:
     """One network with random orthogonal weights and no bias, in float64."""
     import torch
 
@@ -300,7 +300,7 @@ def orthogonal(circuit: Circuit, seed: int) -> Any:
         size = max(post, pre)
         square = torch.randn(size, size, generator=generator, dtype=torch.float64)
         forward[projection.name] = torch.linalg.qr(square)[0][None, :post, :pre]
-    return without_bias(circuit, forward)
+    return without_bias(circuit, forward, activation)
 
 
 def digit_images(n: int, seed: int) -> tuple[Any, Any]:
@@ -320,14 +320,12 @@ LEAKS = ((0.1, 3.2), (1.0, 1.04))
 """Leaks, and the screening length in hops to be found with each."""
 
 
-def leaky_chain(n_hops: int, leak: float) -> tuple[Circuit, Any, Any, Any]:
-    """A linear chain of single cells with weights of 1: circuit, networks, feed-forward state, outcome.
+def leaky_chain(n_hops: int, leak: float) -> tuple[Any, Any, Any]:
+    """A linear chain of single cells with weights of 1: networks, feed-forward state, outcome.
 
     A leak is an error source beside every hidden cell that says that its feed-forward activity, 0, was right.
     """
     import torch
-
-    from bioplastic import twin
 
     circuit = chain_circuit([1] * (n_hops + 1))
     weight = dict.fromkeys((p.name for p in circuit.projections), 1.0)
@@ -337,13 +335,12 @@ def leaky_chain(n_hops: int, leak: float) -> tuple[Circuit, Any, Any, Any]:
         leaks = tuple(Projection(name, f"rest_{name}") for name in hidden)
         circuit = Circuit(circuit.populations + rests, circuit.projections + leaks)
         weight |= dict.fromkeys((p.name for p in leaks), leak**0.5)
-    networks = without_bias(
-        circuit, {name: torch.full((1, 1, 1), w, dtype=torch.float64) for name, w in weight.items()}
-    )
-    state = twin.potentials(circuit, networks, torch.zeros(1, 1, 1, dtype=torch.float64), activation=linear())
+    forward = {name: torch.full((1, 1, 1), w, dtype=torch.float64) for name, w in weight.items()}
+    networks = without_bias(circuit, forward, linear())
+    state = networks.potentials(torch.zeros(1, 1, 1, dtype=torch.float64))
     outcome = torch.zeros(1, 1, len(circuit.error_sources), dtype=torch.float64)
     outcome[..., 0] = 1
-    return circuit, networks, state, outcome
+    return networks, state, outcome
 
 
 def errors_along(n_hops: int, inferred: Any) -> np.ndarray:
@@ -353,12 +350,11 @@ def errors_along(n_hops: int, inferred: Any) -> np.ndarray:
 
 def chain_in_torch(n_hops: int, n_steps: int, step: float, wanted: Sequence[int]) -> np.ndarray:
     """Errors of a linear chain after the wanted numbers of inference steps, shape (n_wanted, n_hops)."""
-    from bioplastic import twin
     from bioplastic.rules.predictive_coding import PredictiveCoding
 
     rule = PredictiveCoding(steps=n_steps, step_size=step)
     found = {}
-    for k, inferred in enumerate(twin.relax(*leaky_chain(n_hops, 0.0), rule, activation=linear())):
+    for k, inferred in enumerate(rule.relax(*leaky_chain(n_hops, 0.0))):
         if k in wanted:
             found[k] = errors_along(n_hops, inferred)
     return np.array([found[k] for k in wanted])
@@ -368,7 +364,7 @@ def predictive_coding_chain(config: Config, progress: Progress) -> Result:
     """The linear chain against the heat equation, and with a leak against the cable equation."""
     from scipy.linalg import expm
 
-    from bioplastic import twin
+    from bioplastic.rules.predictive_coding import PredictiveCoding
 
     n, steps = config.chain_hops, np.array(config.chain_steps)
     exact = np.array([theory.chain_errors(theory.chain_activity(n, int(k), config.chain_step)) for k in steps])
@@ -398,8 +394,7 @@ def predictive_coding_chain(config: Config, progress: Progress) -> Result:
         progress(0.5 if name == "torch" else 0.7)
     leaky: dict[str, list[np.ndarray]] = {"exact": [], "torch": [], "brian2": []}
     for leak, figure in LEAKS:
-        circuit, networks, state, outcome = leaky_chain(n, leak)
-        settled = twin.settle(circuit, networks, state, outcome, activation=linear())
+        settled = PredictiveCoding().infer(*leaky_chain(n, leak))
         leaky["exact"].append(theory.chain_errors(theory.chain_steady_activity(n, leak=leak)))
         leaky["torch"].append(errors_along(n, settled))
         step = 0.9 * theory.largest_step(n, leak=leak)
@@ -583,15 +578,13 @@ def dendritic_prediction(config: Config, progress: Progress) -> Result:
 
 def delayed_error(config: Config, progress: Progress) -> Result:
     """The error of the output gets one hop farther per inference step, and loses a factor at each."""
-    from bioplastic import twin
     from bioplastic.rules.predictive_coding import PredictiveCoding
 
     circuit = chain_circuit([64] * config.delay_layers + [10])
-    networks, activation = orthogonal(circuit, 0), hyperbolic()
+    networks = orthogonal(circuit, 0, hyperbolic())
     images, labels = digit_images(config.delay_images, 0)
-    state = twin.potentials(circuit, networks, images, activation=activation)
-    mistake = labels - activation.prediction(circuit, state)
-    backprop = by_hop(circuit, twin.deltas(circuit, networks, state, mistake, activation=activation))
+    state = networks.potentials(images)
+    backprop = by_hop(circuit, networks.deltas(state, labels - networks.prediction(state)))
     backprop_norm = np.array([float(d.norm(dim=-1).mean()) for d in backprop])
     n_steps, hop = 2 * config.delay_layers, np.arange(config.delay_layers)
     norm = np.empty((len(config.delay_steps), n_steps + 1, config.delay_layers))
@@ -600,7 +593,7 @@ def delayed_error(config: Config, progress: Progress) -> Result:
     for k, step in enumerate(config.delay_steps):
         rule = PredictiveCoding(steps=n_steps, step_size=step)
         deviation = 0.0
-        for t, inferred in enumerate(twin.relax(circuit, networks, state, labels, rule, activation=activation)):
+        for t, inferred in enumerate(rule.relax(networks, state, labels)):
             errors = by_hop(circuit, inferred.delta)
             norm[k, t] = [float(e.norm(dim=-1).mean()) for e in errors]
             n_cells[t] = [int((e != 0).sum()) for e in errors]
@@ -652,13 +645,11 @@ def angle(one: Any, other: Any) -> float:
 
 def predictive_coding_and_backprop(config: Config, progress: Progress) -> Result:
     """With fixed predictions inference becomes backprop; without, it does not."""
-    from bioplastic import twin
     from bioplastic.rules.backprop import Backprop
     from bioplastic.rules.predictive_coding import PredictiveCoding
 
     depth = config.backprop_layers
     circuit = chain_circuit([64] * depth + [10])
-    activation = hyperbolic()
     small, n_steps = config.backprop_step, config.backprop_steps
     rules = (
         PredictiveCoding(steps=n_steps, step_size=1.0, fixed_prediction=True),
@@ -668,16 +659,14 @@ def predictive_coding_and_backprop(config: Config, progress: Progress) -> Result
     angles = np.empty((len(config.backprop_seeds), len(rules), n_steps + 1))
     settled = np.empty(len(config.backprop_seeds))
     for s, seed in enumerate(config.backprop_seeds):
-        networks = orthogonal(circuit, seed)
+        networks = orthogonal(circuit, seed, hyperbolic())
         images, labels = digit_images(config.backprop_images, seed)
-        state = twin.potentials(circuit, networks, images, activation=activation)
-        gradient = weight_changes(
-            circuit, twin.infer(circuit, networks, state, labels, Backprop(), activation=activation)
-        )
+        state = networks.potentials(images)
+        gradient = weight_changes(circuit, Backprop().infer(networks, state, labels))
         for r, rule in enumerate(rules):
-            for t, inferred in enumerate(twin.relax(circuit, networks, state, labels, rule, activation=activation)):
+            for t, inferred in enumerate(rule.relax(networks, state, labels)):
                 angles[s, r, t] = angle(weight_changes(circuit, inferred), gradient)
-        equilibrium = twin.settle(circuit, networks, state, labels, activation=activation)
+        equilibrium = PredictiveCoding().infer(networks, state, labels)
         settled[s] = angle(weight_changes(circuit, equilibrium), gradient)
         progress((s + 1) / len(config.backprop_seeds))
     exact, fixed, free = angles.transpose(1, 0, 2)
@@ -720,7 +709,6 @@ def alignments(n_layers: int, n_networks: int, n_stimuli: int, seed: int) -> np.
     """Target alignment of predictive coding and of backprop in linear networks, shape (2, n_networks)."""
     import torch
 
-    from bioplastic import twin
     from bioplastic.rules.backprop import Backprop
     from bioplastic.rules.predictive_coding import PredictiveCoding
 
@@ -732,22 +720,23 @@ def alignments(n_layers: int, n_networks: int, n_stimuli: int, seed: int) -> np.
         for one in weights:
             torch.nn.init.xavier_uniform_(one, generator=generator)
         forward[projection.name] = weights
-    networks = without_bias(circuit, forward)
+    networks = without_bias(circuit, forward, activation)
     stimuli, targets = torch.randn(2, n_networks, n_stimuli, WIDTH, generator=generator, dtype=torch.float64)
-    state = twin.potentials(circuit, networks, stimuli, activation=activation)
-    before = activation.prediction(circuit, state)
+    state = networks.potentials(stimuli)
+    before = networks.prediction(state)
     found = []
     # The published trainer changes the weights in the 128th step, by what 127 have led to.
     for rule in (PredictiveCoding(steps=INFERENCE_STEPS - 1, step_size=INFERENCE_STEP), Backprop()):
-        inferred = twin.infer(circuit, networks, state, targets, rule, activation=activation)
+        inferred = rule.infer(networks, state, targets)
         learned = without_bias(
             circuit,
             {
                 p.name: forward[p.name] + LEARNING_RATE * inferred.delta[p.target].mT @ inferred.rate[p.source]
                 for p in circuit.projections
             },
+            activation,
         )
-        after = activation.prediction(circuit, twin.potentials(circuit, learned, stimuli, activation=activation))
+        after = learned.prediction(learned.potentials(stimuli))
         found.append(torch.cosine_similarity(after - before, targets - before, dim=-1).mean(-1).numpy())
     return np.array(found)
 

@@ -358,7 +358,7 @@ class Bench:
         from bioplastic import twin
 
         stimuli = self.worlds[seed].task.stimuli
-        predicted = twin.predict(self.circuit, twin.Networks.stack(weights), stimuli)
+        predicted = twin.predict(self.circuit, weights, stimuli)
         return choice(predicted[..., : belief_desire.N_ACTIONS])
 
     def approved(self, seed: int) -> np.ndarray:
@@ -444,7 +444,7 @@ class Bench:
         seed, lives = conditions[0].seed, []
         for c in conditions:
             events = lived_events(self.worlds[seed], self.config, c.exposure, c.blamed, seed)
-            lives += [twin.TwinLife(s, Backprop(c.rate), self.start[seed]) for s in (events, events.sham())]
+            lives += [Life(s, Backprop(c.rate), self.start[seed]) for s in (events, events.sham())]
         weights = [one.weights for one in twin.live(self.circuit, self.worlds[seed].task, lives)]
         return [
             self.measured(c, [real], [sham], [sham])

@@ -122,7 +122,7 @@ def accuracy_at_rest(prepared: Prepared) -> tuple[float, float, float]:
             for weights in prepared.networks
         ]
     )
-    rates = twin.predict(circuit, twin.Networks.stack(prepared.networks), task.stimuli[shown])
+    rates = twin.predict(circuit, prepared.networks, task.stimuli[shown])
     right = [float((p.argmax(2) == task.label[shown]).mean()) for p in (spikes, rates)]
     return right[0], right[1], float(np.square(spikes - rates).sum(2).mean())
 

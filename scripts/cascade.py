@@ -33,7 +33,7 @@ from brian2 import Network, prefs, second
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.audit import audit
+from bioplastic.auditing import audit
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
@@ -369,7 +369,7 @@ class Bench:
         lives = []
         for condition, schedule in zip(conditions, schedules, strict=True):
             looks = np.flatnonzero(schedule.rare)[np.array(self.config.occurrences) - 1].tolist()
-            life = twin.TwinLife(schedule, condition.learner.rule, self.weights[condition.seed], looks)
+            life = Life(schedule, condition.learner.rule, self.weights[condition.seed], snapshots=looks)
             lives += [life, replace(life, schedule=schedule.sham())]
         lived = twin.live(self.circuit, self.task, lives, progress=progress)
         runs = []

@@ -504,7 +504,7 @@ class Bench:
             reward=np.concatenate([task.reward for task in tasks if task.reward is not None]),
         )
         lives = [
-            twin.TwinLife(session.schedule(int(k)), self._rule(mind), mind.weights)
+            Life(session.schedule(int(k)), self._rule(mind), mind.weights)
             for mind, session, k in zip(minds, sessions, first, strict=False)
         ]
         found = twin.live(self.circuit, joined, lives)

@@ -46,10 +46,10 @@ from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life, Lived
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay
@@ -312,7 +312,7 @@ class Bench:
         """Accuracy of networks in rates on some images, by task, shape (n_networks, n_tasks)."""
         from bioplastic import twin
 
-        predicted = twin.predict(self.circuit, twin.Networks.stack(weights), self.task.stimuli[shown])
+        predicted = twin.predict(self.circuit, weights, self.task.stimuli[shown])
         return np.stack([by_task(one, self.task.label[shown], self.topic[shown]) for one in predicted])
 
     def accuracy_spikes(self, weights: Sequence[Weights], learner: Learner, seed: int) -> np.ndarray:
@@ -370,7 +370,7 @@ class Bench:
             progress(fraction)
 
         columns = zip(schedules, rules, starts, strict=True)
-        lives = [twin.TwinLife(schedule, rule, start, ends) for schedule, rule, start in columns]
+        lives = [Life(schedule, rule, start, snapshots=ends) for schedule, rule, start in columns]
         lived = twin.live(self.circuit, self.task, lives, progress=going_on)
         weights = iter([[start, *one.snapshots] for start, one in zip(starts, lived, strict=True)])
         return [self.measured(c, [next(weights) for _ in c.seeds]) for c in conditions]

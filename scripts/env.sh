@@ -1,5 +1,6 @@
-# Sourced by demo.sh and test.sh. `use_env EXTRAS` leaves the .venv of this repository ready and first on PATH.
-# PYTHON chooses the interpreter (default: the one an existing .venv has, else python3).
+# Sourced by demo.sh, test.sh and .ci/matrix. `use_env EXTRAS` leaves a virtual environment ready and first on PATH:
+# the folder BIOPLASTIC_VENV (default: .venv in this repository), remade when its Python is another one than PYTHON
+# (default: the one that it has, else python3).
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -11,10 +12,16 @@ show_help() { awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "
 
 python_version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 
+# The one that an existing virtual environment has, else python3.
+default_python() { if "$1/bin/python" -c '' >/dev/null 2>&1; then echo "$1/bin/python"; else echo python3; fi; }
+
+# Two numbers: the minor version of the oldest Python 3 that pyproject.toml allows, and of the first too new for it.
+python_range() { sed -n 's/^requires-python = ">=3\.\([0-9]*\),<3\.\([0-9]*\)"$/\1 \2/p' "$ROOT/pyproject.toml"; }
+
 check_python() {
     local version low high
     version=$(python_version "$1") || fail "no Python at '$1'; name one with PYTHON=python3.12 $0"
-    read -r low high < <(sed -n 's/^requires-python = ">=3\.\([0-9]*\),<3\.\([0-9]*\)"$/\1 \2/p' "$ROOT/pyproject.toml")
+    read -r low high < <(python_range)
     if [ "${version%%.*}" -ne 3 ] || [ "${version#*.}" -lt "$low" ] || [ "${version#*.}" -ge "$high" ]; then
         fail "Python 3.$low to 3.$((high - 1)) is needed and '$1' is $version; name another with PYTHON=python3.12 $0"
     fi
@@ -33,17 +40,19 @@ check_compiler() {
 }
 
 use_env() {
-    local extras=$1 venv=$ROOT/.venv key
-    if [ -z "${PYTHON:-}" ]; then
-        PYTHON=python3
-        [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null && PYTHON=$venv/bin/python
+    local extras=$1 venv=${BIOPLASTIC_VENV:-$ROOT/.venv} key
+    case "$venv" in /*) ;; *) venv=$PWD/$venv ;; esac
+    # It may be emptied below, and somebody may have named a folder of his own.
+    if [ -n "$(ls -A "$venv" 2>/dev/null)" ] && [ ! -e "$venv/pyvenv.cfg" ]; then
+        fail "BIOPLASTIC_VENV: $venv is no virtual environment and not empty; name another folder"
     fi
+    [ -n "${PYTHON:-}" ] || PYTHON=$(default_python "$venv")
     check_python "$PYTHON"
     check_compiler
 
     if [ "$(python_version "$venv/bin/python" || true)" != "$(python_version "$PYTHON")" ]; then
-        say "making .venv with Python $(python_version "$PYTHON")"
-        "$PYTHON" -m venv --clear "$venv" || fail "no .venv without Python's venv module (Debian: apt install python3-venv)"
+        say "making $venv with Python $(python_version "$PYTHON")"
+        "$PYTHON" -m venv --clear "$venv" || fail "no $venv without Python's venv module (Debian: apt install python3-venv)"
     fi
 
     # Up to date: a stamp for these extras, or for all, that holds the hash of what decides the installation.
@@ -53,7 +62,7 @@ root = pathlib.Path(sys.argv[1])
 parts = [str(root), sys.version, *((root / f).read_text() for f in ("pyproject.toml", ".ci/constraints.txt"))]
 print(hashlib.sha256(repr(parts).encode()).hexdigest())' "$ROOT")
     if [ "$(cat "$venv/installed-$extras" 2>/dev/null)" != "$key" ] && [ "$(cat "$venv/installed-all" 2>/dev/null)" != "$key" ]; then
-        say "installing into .venv (some minutes the first time)"
+        say "installing into $venv (some minutes the first time)"
         rm -f "$venv"/installed-*
         "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
         (cd "$ROOT" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[$extras]")

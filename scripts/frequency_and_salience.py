@@ -322,7 +322,7 @@ class Bench:
         lives = []
         for c in given:
             schedule = presented(self.schedule(replace(c, salience=1.0)), c.salience)
-            life = twin.TwinLife(schedule, c.learner.rule, self.weights[c.seed])
+            life = Life(schedule, c.learner.rule, self.weights[c.seed])
             lives += [life, replace(life, schedule=life.schedule.sham())]
         lived = [one.weights.forward for one in twin.live(self.circuit, self.task, lives)]
         # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.

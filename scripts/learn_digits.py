@@ -402,8 +402,7 @@ class Bench:
         from bioplastic import twin
 
         shown = self.tested[role]
-        networks = twin.Networks.stack(weights)
-        predicted = twin.predict(self.circuits[n_hops], networks, self.task.stimuli[shown])
+        predicted = twin.predict(self.circuits[n_hops], weights, self.task.stimuli[shown])
         return [accuracy(one, self.task.label[shown]) for one in predicted]
 
     def live_in_spikes(self, condition: Condition) -> Run:
@@ -450,7 +449,7 @@ class Bench:
         seen = [self.accuracy_rates(n_hops, weights, role)]
         for k in range(n_looks):
             lives = [
-                twin.TwinLife(schedule[k], Backprop(rate[k]), start)
+                Life(schedule[k], Backprop(rate[k]), start)
                 for schedule, rate, start in zip(schedules, rates, weights, strict=True)
             ]
             self.go_on()

@@ -46,10 +46,10 @@ from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Weights
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.statistics import estimate
@@ -584,8 +584,7 @@ class Bench:
         """Squared error of the start network at each event, in rates, shape (n_events,)."""
         from bioplastic import twin
 
-        start = twin.Networks.stack([self.weights[seed]])
-        predicted = twin.predict(self.circuit, start, self.task.stimuli[schedule.stimulus])[0]
+        predicted = twin.predict(self.circuit, [self.weights[seed]], self.task.stimuli[schedule.stimulus])[0]
         return np.square(predicted - self.task.outcomes[schedule.outcome]).sum(1)
 
     def looks(self, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
@@ -600,8 +599,7 @@ class Bench:
 
         config, (occurrence, event) = self.config, self.looks(schedule)
         plain, cued = self.pairs(condition, config.n_held_out)
-        networks = twin.Networks.stack(looked)
-        without, with_cue = (twin.predict(self.circuit, networks, self.task.stimuli[k]) for k in (plain, cued))
+        without, with_cue = (twin.predict(self.circuit, looked, self.task.stimuli[k]) for k in (plain, cued))
         right = without[..., :N_DIGITS].argmax(-1) == self.task.label[plain]
         cue_weights = [w.forward[neglected_cue.projection(condition.entry)] for w in looked]
         elapsed = np.cumsum(~schedule.resting & ~schedule.replayed)[event]
@@ -647,7 +645,7 @@ class Bench:
         schedules = [self.schedule(c) for c in conditions]
         events = [self.looks(s)[1] for s in schedules]
         lives = [
-            twin.TwinLife(s, c.learner.at_rate(c.rate), self.weights[c.seed], np.unique(event).tolist())
+            Life(s, c.learner.at_rate(c.rate), self.weights[c.seed], snapshots=np.unique(event).tolist())
             for s, c, event in zip(schedules, conditions, events, strict=True)
         ]
         nothing = {"hop": np.arange(self.circuit.n_hops), "signalled": np.full(self.circuit.n_hops, np.nan)}

@@ -48,10 +48,10 @@ from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Event, Kind, Schedule, lay_out, random_life
 from bioplastic.hippocampus import Memory, Replay
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life, Lived
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.statistics import Estimate, estimate
 from bioplastic.tasks import Task, digits
 
@@ -497,7 +497,7 @@ class Bench:
         from bioplastic import twin
 
         shown = np.concatenate([[self.single(seed).stimulus], self.rare, self.background])
-        predicted = twin.predict(self.circuit, twin.Networks.stack(networks), self.task.stimuli[shown])
+        predicted = twin.predict(self.circuit, networks, self.task.stimuli[shown])
         error = np.square(predicted - self.task.outcomes[self.task.label[shown]]).sum(2)
         right = predicted.argmax(2) == self.task.label[shown]
         rare, background = slice(1, 1 + len(self.rare)), slice(1 + len(self.rare), None)

@@ -463,7 +463,7 @@ class Bench:
         from bioplastic import twin
 
         shown = torch.tensor(self.task.stimuli[rows])[None]
-        state = twin.potentials(self.circuit, twin.Networks.stack([weights]), shown)
+        state = twin.Networks.stack(self.circuit, [weights]).potentials(shown)
         inputs = {p.name for p in self.circuit.inputs}
         return {name: (v if name in inputs else phi(v))[0].numpy() for name, v in state.items()}
 
@@ -497,7 +497,7 @@ class Bench:
         if self.stopped.is_set():
             raise KeyboardInterrupt
         if learner.make is None:
-            lives = [twin.TwinLife(s, Backprop(rate), w) for s, w in zip(schedules, starts, strict=True)]
+            lives = [Life(s, Backprop(rate), w) for s, w in zip(schedules, starts, strict=True)]
             return [lived.weights for lived in twin.live(self.circuit, self.task, lives)]
         found = []
         for schedule, weights in zip(schedules, starts, strict=True):

@@ -3,7 +3,7 @@
 #
 # Make the environment (.venv, reused while it is up to date), then lint, check the types and run the tests:
 # the fast tier and, without --fast, the slow one (every experiment in its --quick form) and the ledger of all that.
-# PYTHON=python3.12 chooses the interpreter.
+# PYTHON=python3.12 chooses the interpreter; .ci/matrix does this with all of them.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 

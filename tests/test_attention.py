@@ -228,6 +228,7 @@ def made_up(script, config, condition) -> dict:
 
 
 def test_recording_goes_on_and_back(script, small, tmp_path):
+    pytest.importorskip("torch")
     out = tmp_path / "run.h5"
     everything = script.conditions(small)
     half = script.opened(out, small)

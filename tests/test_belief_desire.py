@@ -8,14 +8,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from bioplastic_models import belief_desire
 
-from bioplastic import twin
 from bioplastic.cells import phi, phi_slope
 from bioplastic.circuit import Weights
 from bioplastic.events import OWN_PREDICTION, Event, Kind, Schedule
+from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
+
+torch = pytest.importorskip("torch")
+
+from bioplastic import twin  # noqa: E402 (torch may be absent)
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "belief_desire.py"
 CIRCUIT = belief_desire.circuit()
@@ -112,9 +115,9 @@ def test_situations_share_what_their_names_say():
 def one_event(weights: Weights, blamed: str, rate: float = 0.1) -> tuple[Weights, dict[str, np.ndarray]]:
     """Weights after one disapproval under backprop, and the potentials before it."""
     schedule = Schedule.of([Event(WORLD.joke, WORLD.disapproved(blamed), Kind.RARE)])
-    [lived] = twin.live(CIRCUIT, WORLD.task, [twin.TwinLife(schedule, Backprop(rate), weights)])
+    [lived] = twin.live(CIRCUIT, WORLD.task, [Life(schedule, Backprop(rate), weights)])
     shown = torch.tensor(WORLD.task.stimuli[None, [WORLD.joke]])
-    state = twin.potentials(CIRCUIT, twin.Networks.stack([weights]), shown)
+    state = twin.Networks.stack(CIRCUIT, [weights]).potentials(shown)
     return lived.weights, {name: v[0, 0].numpy() for name, v in state.items()}
 
 
@@ -210,10 +213,7 @@ def test_measured_against_hand_computed_numbers(script, start):
     assert np.isnan(bench.measured(condition, [start], [start], [])["change_floor"]).all()
     less = Weights(start.forward, start.bias | {"action": start.bias["action"] - 0.3 * np.eye(N)[WORLD.action]})
     found = bench.measured(condition, [less], [start], [start])
-    before, after = (
-        script.choice(twin.predict(CIRCUIT, twin.Networks.stack([w]), WORLD.task.stimuli)[0, :, :N])
-        for w in (start, less)
-    )
+    before, after = (script.choice(twin.predict(CIRCUIT, [w], WORLD.task.stimuli)[0, :, :N]) for w in (start, less))
     at = WORLD.joke, WORLD.action
     assert found["correction"] == pytest.approx(1 - after[at] / before[at])
     assert found["behaviour_change"][0] == pytest.approx(np.abs(after - before)[WORLD.joke].sum() / 2)

@@ -255,6 +255,7 @@ def test_a_walk_teaches_the_answer_of_its_first_step(script):
 
 
 def test_backprop_learns_only_what_it_is_told_of(script):
+    pytest.importorskip("torch")
     config = replace(script.Config(), n_rehearsed=4, n_known=1, n_new=1)
     bench = script.Bench(config)
     world = script.Concepts.draw(config, 0)

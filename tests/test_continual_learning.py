@@ -193,7 +193,7 @@ def test_cells_that_are_off_hardly_fire_and_all_others_start_at_half_their_rate(
     weights = context_chain.with_context(circuit, plain, off)
     told = context_chain.context(np.arange(5))
     stimuli = np.hstack([np.full((5, 10), 0.5), told])
-    state = twin.potentials(circuit, twin.Networks.stack([weights]), torch.tensor(stimuli)[None])
+    state = twin.Networks.stack(circuit, [weights]).potentials(torch.tensor(stimuli)[None])
     for name, cells in off.items():
         rate = phi(state[name][0].numpy().T)
         np.testing.assert_allclose(rate[~cells], 0.5, atol=1e-4)
@@ -209,10 +209,8 @@ def test_a_context_that_says_nothing_leaves_the_plain_chain(plain):
     weights.check(circuit)
     assert [p.name for p in circuit.projections if not p.plastic] == ["context_to_h2", "context_to_h1", "context_to_y"]
     shown = np.random.default_rng(0).random((5, 10))
-    with_it = twin.predict(
-        circuit, twin.Networks.stack([weights]), np.hstack([shown, context_chain.context(np.arange(5))])
-    )
-    without = twin.predict(chain.circuit(3, n_cells=10, n_outputs=2), twin.Networks.stack([plain]), shown)
+    with_it = twin.predict(circuit, [weights], np.hstack([shown, context_chain.context(np.arange(5))]))
+    without = twin.predict(chain.circuit(3, n_cells=10, n_outputs=2), [plain], shown)
     np.testing.assert_array_equal(with_it, without)
 
 

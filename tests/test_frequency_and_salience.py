@@ -121,6 +121,7 @@ def test_fixed_random_feedback_is_not_the_forward_weights(script):
 
 
 def test_in_the_twin_salience_is_presentations(script, monkeypatch):
+    pytest.importorskip("torch")
     from bioplastic import twin
 
     bench = script.Bench(script.QUICK)

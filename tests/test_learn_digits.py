@@ -182,6 +182,7 @@ def test_an_uneven_life_is_refused(script):
 
 
 def test_recording_goes_on_ends_whole_and_is_drawn(script, tmp_path, capsys):
+    pytest.importorskip("torch")
     config = replace(
         script.QUICK,
         hops=(2, 3),

@@ -10,10 +10,14 @@ import pytest
 from bioplastic_models import chain, neglected_cue
 from brian2 import NeuronGroup, Synapses, ms
 
-from bioplastic import twin
 from bioplastic.circuit import Weights
 from bioplastic.events import Event, Kind, Schedule, Timing
+from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
+
+pytest.importorskip("torch")
+
+from bioplastic import twin
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "neglected_cue.py"
 
@@ -189,11 +193,10 @@ def test_only_the_cue_can_tell_e_from_a(script, cue):
         start.forward[neglected_cue.projection(h)][:] = 0
     plain, cued = script.held_out_pairs(cue, 4, 1)
     lived = script.life(cue, entry_index=1, event_fraction=0.5, n_events=30, seed=0)
-    free = twin.live(circuit, cue.task, [twin.TwinLife(lived, Backprop(0.05), start)])[0].weights
+    free = twin.live(circuit, cue.task, [Life(lived, Backprop(0.05), start)])[0].weights
     held = Weights(dict(free.forward) | {"cue2_to_h2": np.zeros((8, 3))}, free.bias)
     for weights, tells in ((start, False), (held, False), (free, True)):
-        networks = twin.Networks.stack([weights])
-        without, with_cue = (twin.predict(circuit, networks, cue.task.stimuli[k]) for k in (plain, cued))
+        without, with_cue = (twin.predict(circuit, [weights], cue.task.stimuli[k]) for k in (plain, cued))
         assert (script.discrimination(without, with_cue)[0] != 0) == tells
     assert not free.forward["cue1_to_h1"].any(), "a cue that is off learns nothing"
 

@@ -10,8 +10,8 @@ from brian2 import Hz, ms, mV, second
 from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Event, Kind, Schedule, ScheduleError, Timing, lay_out
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.spiking.models import model
@@ -298,7 +298,7 @@ def test_in_the_twin_a_replay_is_its_event_and_a_rest_nothing():
     assert awake.kind.tolist()[:2] == [Kind.BACKGROUND, Kind.RARE]
     assert len(awake) == 4
     lived, again = (
-        twin.live(CIRCUIT, TASK, [twin.TwinLife(s, Backprop(0.3), WEIGHTS, snapshots=[0])])[0] for s in (DREAMT, awake)
+        twin.live(CIRCUIT, TASK, [Life(s, Backprop(0.3), WEIGHTS, snapshots=[0])])[0] for s in (DREAMT, awake)
     )
     np.testing.assert_array_equal(lived.weights.forward["x_to_y"], again.weights.forward["x_to_y"])
     np.testing.assert_array_equal(lived.prediction[~DREAMT.resting], again.prediction)
@@ -306,7 +306,7 @@ def test_in_the_twin_a_replay_is_its_event_and_a_rest_nothing():
     assert (lived.error_signal[DREAMT.resting] == 0).all()
     # Beside a life that is a rest all the time, even one that names an outcome.
     asleep = Schedule.of([Event(2, 1, Kind.REST, rest=3)] * len(DREAMT))
-    one, nothing = twin.live(CIRCUIT, TASK, [twin.TwinLife(s, Backprop(0.3), WEIGHTS) for s in (DREAMT, asleep)])
+    one, nothing = twin.live(CIRCUIT, TASK, [Life(s, Backprop(0.3), WEIGHTS) for s in (DREAMT, asleep)])
     np.testing.assert_allclose(one.weights.forward["x_to_y"], lived.weights.forward["x_to_y"], rtol=1e-12)
     np.testing.assert_array_equal(nothing.weights.forward["x_to_y"], WEIGHTS.forward["x_to_y"])
     assert np.isnan(nothing.prediction).all()

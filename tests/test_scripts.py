@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,66 @@ def test_table_check_can_fail() -> None:
     assert not is_table("done\n")
     assert is_table("step   us\n----------\nchain  3\ngrid   4\n")
     assert is_table("┏━━━━━━━━━━━━┓\n┃ a ┃ b ┃\n┡━━━━━━━━━━━┩\n│ 1 │ 2 │\n└───────────┘\n")
+
+
+def shell(command: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A line of bash, with environment variables of its own; what it says, in one stream."""
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=cwd,
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_folder_that_is_no_environment_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    done = shell("source scripts/env.sh; use_env all", BIOPLASTIC_VENV=str(tmp_path), PYTHON=sys.executable)
+    assert done.returncode == 1
+    assert f"BIOPLASTIC_VENV: {tmp_path} is no virtual environment and not empty; name another folder" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_matrix_names_what_it_needs(tmp_path: Path) -> None:
+    assert "usage: .ci/matrix" in shell(".ci/matrix --help").stdout
+    unknown = shell(".ci/matrix --fast")
+    assert (unknown.returncode, "unknown option '--fast'" in unknown.stdout) == (1, True)
+    absent = shell(".ci/matrix", PYTHONS=f"{tmp_path}/python3.13")
+    assert (absent.returncode, f"no Python at '{tmp_path}/python3.13'" in absent.stdout) == (1, True)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What .ci/matrix needs, two Pythons that only know their version, and tests that fail with the second."""
+    for file in (".ci/matrix", "scripts/env.sh", "pyproject.toml"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / file, tmp_path / file)
+    made = {
+        "python3.12": "echo 3.12",
+        "python3.13": "echo 3.13",
+        "scripts/test.sh": 'echo "$PYTHON $1 in $BIOPLASTIC_VENV"; echo "4 passed"; [ "$PYTHON" = ./python3.12 ]',
+    }
+    for file, text in made.items():
+        (tmp_path / file).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (tmp_path / file).chmod(0o755)
+    return tmp_path
+
+
+def test_matrix_has_a_line_for_each_python(checkout: Path) -> None:
+    done = shell(".ci/matrix", checkout, PYTHONS="./python3.12 ./python3.13")
+    for minor in (12, 13):
+        assert f"./python3.{minor} --fast in {checkout}/.venv-3.{minor}\n" in done.stdout
+    assert done.stdout.splitlines()[-2:] == ["Python 3.12: passed; 4 passed", "Python 3.13: FAILED; 4 passed"]
+    assert done.returncode == 1
+
+
+def test_matrix_says_if_there_is_only_the_default(checkout: Path) -> None:
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(checkout / "python3.12", checkout / ".venv" / "bin" / "python")
+    done = shell(".ci/matrix", checkout, PYTHONS="./python3.12")
+    assert "Python 3.12: passed; 4 passed" in done.stdout
+    assert "no Python beside the default, 3.12, was found" in done.stdout
+    assert done.returncode == 0

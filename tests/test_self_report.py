@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from bioplastic_models import self_report as agent
 
-from bioplastic import twin
 from bioplastic.cells import phi_slope
 from bioplastic.circuit import Weights
+from bioplastic.life import Life
 from bioplastic.rules.backprop import Backprop
+
+pytest.importorskip("torch")
+
+from bioplastic import twin
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "self_report.py"
 
@@ -128,7 +132,7 @@ def test_report_from_the_state_is_that_of_the_network(script, bench, weights) ->
     rows = bench.rows(np.arange(6), asker=np.array([0, 1, 2, 3, 0, 1]))
     rates = bench.rates(weights, rows)
     found = script.reported_from(weights, rates["s1"], rates["asker"])
-    predicted = twin.predict(bench.circuit, twin.Networks.stack([weights]), bench.task.stimuli[rows])[0]
+    predicted = twin.predict(bench.circuit, [weights], bench.task.stimuli[rows])[0]
     np.testing.assert_allclose(found, predicted[:, 4:], atol=1e-12)
     np.testing.assert_allclose(rates["report"], predicted[:, 4:], atol=1e-12)
 
@@ -234,7 +238,7 @@ def test_no_image_is_both_learned_from_and_tested(script, bench) -> None:
 @pytest.mark.parametrize(("first", "quiet"), [("ACTS", ("r1", "report")), ("REPORTS", ("a1", "action"))])
 def test_what_is_told_of_the_one_leaves_the_head_of_the_other_alone(script, bench, weights, first, quiet) -> None:
     events = script.events(bench.rows(np.arange(3), asker=1), getattr(script, first) + np.array([0, 2, 3]))
-    [lived] = twin.live(bench.circuit, bench.task, [twin.TwinLife(events, Backprop(0.1), weights)])
+    [lived] = twin.live(bench.circuit, bench.task, [Life(events, Backprop(0.1), weights)])
     for name, after in lived.weights.forward.items():
         same = np.array_equal(after, weights.forward[name])
         assert same == (name.split("_to_")[1] in quiet or name.startswith("said")), name
@@ -242,7 +246,7 @@ def test_what_is_told_of_the_one_leaves_the_head_of_the_other_alone(script, benc
 
 def test_disapproval_tells_of_what_was_said_only(script, bench, weights) -> None:
     events = script.events(bench.rows(np.array([0])), np.array([script.DISAPPROVED + 2]))
-    [lived] = twin.live(bench.circuit, bench.task, [twin.TwinLife(events, Backprop(0.1), weights)])
+    [lived] = twin.live(bench.circuit, bench.task, [Life(events, Backprop(0.1), weights)])
     error = (lived.weights.bias["report"] - weights.bias["report"]) / 0.1
     np.testing.assert_allclose(error, [0, 0, 0.25 - lived.prediction[0, 4 + 2], 0], atol=1e-12)
 

@@ -32,16 +32,24 @@ Source: Rumelhart, Hinton and Williams (1986), doi:10.1038/323533a0. Entries of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bioplastic.cells import phi, phi_slope
+from bioplastic.rules.twin_form import Inferred, TwinRule
 from bioplastic.units import UnitError, quantity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bioplastic.twin.networks import Networks
 
 
 @dataclass(frozen=True)
-class Backprop:
+class Backprop(TwinRule):
     """Parameters of backprop.
 
     Attributes
@@ -61,13 +69,12 @@ class Backprop:
         A parameter is outside its range.
     """
 
-    eta: float = 0.0
     depth: int | None = None
     attenuation: float = 1.0
     kept: float = 1.0
 
     def __post_init__(self) -> None:
-        quantity("eta", self.eta, 1, low=0)
+        super().__post_init__()
         quantity("attenuation", self.attenuation, 1, low=0, high=1, open_low=True)
         quantity("kept", self.kept, 1, low=0, high=1, open_low=True)
         if self.depth is not None and (not isinstance(self.depth, int | np.integer) or self.depth < 0):
@@ -79,9 +86,25 @@ class Backprop:
         rates = self.eta * self.attenuation**hop
         return rates if self.depth is None else np.where(hop <= self.depth, rates, 0.0)
 
+    @property
+    def inference(self) -> Backprop:
+        """The rule without its learning rates, which depth and attenuation belong to."""
+        return Backprop(kept=self.kept)
+
+    def infer(self, networks: Networks, state: Mapping[str, Tensor], outcome: Tensor) -> Inferred:
+        """Hand the error of the error sources upstream, as in `TwinRule.infer`."""
+        delta = networks.deltas(state, outcome - networks.prediction(state))
+        return Inferred(delta, networks.rates(state), state, self.top if self.kept < 1 else None)
+
     def n_kept(self, size: int) -> int:
         """How many of `size` entries are kept."""
         return max(1, round(self.kept * size))
+
+    def top(self, changes: Tensor) -> Tensor:
+        """Set all but the largest entries to 0, in each network; which of equal ones are kept is open."""
+        flat = changes.flatten(1)
+        chosen = flat.abs().topk(self.n_kept(flat.shape[1]), dim=1, sorted=False).indices
+        return flat.new_zeros(flat.shape).scatter_(1, chosen, flat.gather(1, chosen)).view_as(changes)
 
 
 def largest(entries: np.ndarray, n: int) -> np.ndarray:

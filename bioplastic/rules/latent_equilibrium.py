@@ -36,16 +36,27 @@ nudge is that of the loss that matches phi (`bioplastic.rules.backprop`), so it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bioplastic.cells import phi, phi_slope
+from bioplastic.rules.twin_form import InferenceError, Inferred, TwinRule
 from bioplastic.units import UnitError, quantity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bioplastic.twin.networks import Networks
+
+MAX_GROWTH = 1.1
+"""Factor by which the error at the error sources may grow before the nudging counts as unstable."""
 
 
 @dataclass(frozen=True)
-class LatentEquilibrium:
+class LatentEquilibrium(TwinRule):
     """Parameters of Latent Equilibrium; times in units of the membrane time constant.
 
     Attributes
@@ -65,13 +76,12 @@ class LatentEquilibrium:
         A parameter is outside its range.
     """
 
-    eta: float = 0.0
     dt: float = 0.1
     duration: float = 6.0
     beta: float = 0.1
 
     def __post_init__(self) -> None:
-        quantity("eta", self.eta, 1, low=0)
+        super().__post_init__()
         for name in ("dt", "duration", "beta"):
             quantity(name, getattr(self, name), 1, low=0, open_low=True)
         if self.steps < 1 or abs(self.duration / self.dt - self.steps) > 1e-6:
@@ -85,9 +95,60 @@ class LatentEquilibrium:
         """Time steps for which the outcome is present."""
         return round(self.duration / self.dt)
 
-    def rates(self, n_hops: int) -> np.ndarray:
-        """Learning rate by hop, shape (n_hops,)."""
-        return np.full(n_hops, float(self.eta))
+    def infer(self, networks: Networks, state: Mapping[str, Tensor], outcome: Tensor) -> Inferred:
+        """Nudge the error sources while an outcome is present; the weights are held until it is over.
+
+        In every time step a cell reads the rates and errors that its neighbours had one time step earlier. With one
+        time constant for the membrane and for looking ahead, the prospective potential is basal input plus error
+        whatever the membrane potential is, so the latter is left out.
+
+        Parameters
+        ----------
+        networks, state, outcome
+            As in `TwinRule.infer`.
+
+        Returns
+        -------
+        Inferred
+            One sample for each time step and stimulus, the first time step first; the errors are multiplied by dt, so
+            that their sum over samples is the integral over the outcome.
+
+        Raises
+        ------
+        InferenceError
+            The error at the error sources grows: the nudging is too strong for these weights.
+        """
+        import torch
+
+        row, slope_of, rate_of = networks.learning, networks.activation.slope, networks.activation.value
+        nothing = {name: torch.zeros_like(state[name]) for name in row.names}
+        given = {p.name: state[p.name] for p in networks.circuit.inputs}
+        x = row.join(state, outcome)
+        rate = rate_of(x)
+        at_onset = error = outcome - networks.prediction(state)
+        apical = row.join(nothing | networks.at_sources(self.beta * error), outcome)
+        apicals, rates = [], []
+        for _ in range(self.steps):
+            apicals.append(self.dt * apical)
+            rates.append(rate)
+            mismatch = row.split(apical)  # of prospective potential and basal input
+            read = given | row.split(rate)
+            basal = {name: networks.basal(name, read) for name in row.names}
+            x = row.join(basal, outcome) + apical
+            rate = rate_of(x)
+            error = outcome - networks.prediction(row.split(x))
+            back = row.join(nothing | networks.feedback(mismatch), outcome)
+            apical = slope_of(x) * back + row.join(nothing | networks.at_sources(self.beta * error), outcome)
+        growth = (error.square().sum((1, 2)) / at_onset.square().sum((1, 2))).sqrt().nan_to_num(0)
+        if not bool((growth <= MAX_GROWTH).all()):
+            raise InferenceError(
+                f"beta = {self.beta:g} is unstable: in network {int(growth.argmax())} the error at the error sources "
+                f"grows by a factor of {float(growth.max()):.3g} while the outcome is present. The nudging is too "
+                f"strong for these weights; give beta={self.beta / 3:.2g} or less."
+            )
+        delta, at_each_step = row.split(torch.cat(apicals, 1)), row.split(torch.cat(rates, 1))
+        held = {name: v.repeat(1, self.steps, 1) for name, v in given.items()}
+        return Inferred(delta, held | at_each_step, dict(state) | row.split(x))
 
 
 def reference_update(

@@ -132,7 +132,7 @@ def squared_error(circuit: Circuit, task: Task, networks: Sequence[Weights], sti
     """
     from bioplastic import twin
 
-    predicted = twin.predict(circuit, twin.Networks.stack(networks), task.stimuli[stimuli])
+    predicted = twin.predict(circuit, networks, task.stimuli[stimuli])
     error: np.ndarray = np.square(predicted - task.outcomes[task.label[stimuli]]).sum(2).mean(1)
     return error
 

@@ -119,7 +119,7 @@ class ReachBench(Bench):
 
         shown = [self.task.indices(rare=kind, held_out=True) for kind in (True, False)]
         stimuli = self.task.stimuli[np.concatenate(shown)]
-        (predicted,) = twin.predict(self.circuit, twin.Networks.stack([weights]), stimuli)
+        (predicted,) = twin.predict(self.circuit, [weights], stimuli)
         return measure.fraction_right(self.task, predicted, shown)
 
 
@@ -189,7 +189,7 @@ def _predicted(bench: ReachBench, weights: Weights, schedule: Schedule) -> np.nd
     from bioplastic import twin
 
     stimuli = bench.task.stimuli[schedule.stimulus]
-    predicted: np.ndarray = twin.predict(bench.circuit, twin.Networks.stack([weights]), stimuli)[0]
+    predicted: np.ndarray = twin.predict(bench.circuit, [weights], stimuli)[0]
     return predicted
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bioplastic.audit.flow import paths
-from bioplastic.audit.report import hops_text
-from bioplastic.cells import phi
-from bioplastic.circuit import Circuit, Population, Weights
+from bioplastic.auditing.paths import distances
+from bioplastic.auditing.report import hops_text
+from bioplastic.circuit import Circuit, Weights
 
 if TYPE_CHECKING:
     from bioplastic.rules.backprop import Backprop
@@ -110,7 +109,7 @@ def audit_twin(
     for projection in circuit.projections:
         a, b = names.index(projection.source), names.index(projection.target)
         joined[a, b] = joined[b, a] = True
-    distance = paths(joined)
+    distance = distances(joined)
     rates = (rule or Backprop(eta=1.0)).rates(circuit.n_hops)
     rows = []
     for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
@@ -142,10 +141,6 @@ def _moved_by(
     def random(*shape: int) -> Any:
         return torch.rand(shape, generator=generator, dtype=torch.float64)
 
-    def rate(population: Population) -> Any:
-        value = state[population.name]
-        return value if population.role == "input" else phi(value)
-
     nudge = {p.name: torch.zeros(1, 1, p.size, dtype=torch.float64, requires_grad=True) for p in circuit.populations}
     stimuli = torch.cat(
         [
@@ -154,13 +149,13 @@ def _moved_by(
         ],
         dim=-1,
     )
-    networks = twin.Networks.stack([weights])
+    networks = twin.Networks.stack(circuit, [weights])
     for weight in networks.forward.values():
         weight.requires_grad_()
-    state = twin.potentials(circuit, networks, stimuli, noise=lambda n, v: v.detach() if n in held else v + nudge[n])
-    prediction = torch.cat([rate(p) for p in circuit.error_sources], dim=-1)
-    delta = twin.deltas(circuit, networks, state, random(*prediction.shape) - prediction)
-    update = delta[projection.target].mT @ rate(circuit.population(projection.source))
+    state = networks.potentials(stimuli, perturb=lambda n, v: v.detach() if n in held else v + nudge[n])
+    prediction = networks.prediction(state)
+    delta = networks.deltas(state, random(*prediction.shape) - prediction)
+    update = delta[projection.target].mT @ networks.rate(projection.source, state)
     causes = {**nudge, **networks.forward}
     # A random mixture of all numbers of the update: its derivative is 0 only if those of all are.
     mixture = (update * random(*update.shape)).sum()
