@@ -24,8 +24,7 @@ from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from bioplastic import reach
-from bioplastic.recording.schema1 import Recording, RecordingError, Summary
-from bioplastic.verdicts import replay_index, values_of
+from bioplastic.recording.schema1 import SUMMARY_VARIABLES, Recording, RecordingError, Summary
 
 MM = 1 / 25.4
 WIDTH = 180 * MM
@@ -33,6 +32,51 @@ GREY = "0.45"
 ZERO = "0.92"
 
 FLOAT = NDArray[np.float64]
+
+
+def _replay_index(summary: Summary, replay: str | None = None) -> int:
+    """Index of a replay condition.
+
+    Parameters
+    ----------
+    summary : Summary
+    replay : str, optional
+        The first one if not given, or ``"off"`` if that is there.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    RecordingError
+        If there is none of that name.
+    """
+    if replay is None:
+        return summary.replay.index("off") if "off" in summary.replay else 0
+    if replay not in summary.replay:
+        raise RecordingError(f"there is no replay {replay!r}; the recording has {', '.join(summary.replay)}.")
+    return summary.replay.index(replay)
+
+
+def _values_of(summary: Summary, name: str, replay: int = 0) -> FLOAT:
+    """Return a variable at one replay condition; all NaN if it was not recorded.
+
+    Parameters
+    ----------
+    summary : Summary
+    name : str
+    replay : int
+        Index of the replay condition.
+
+    Returns
+    -------
+    array, shape (learner, event_fraction, seed) or (learner, event_fraction, seed, hop)
+    """
+    if name in summary.variables:
+        return np.asarray(summary.variables[name][:, :, replay], float)
+    shape = len(summary.learner), len(summary.event_fraction), len(summary.seed)
+    return np.full((*shape, len(summary.hop)) if "hop" in SUMMARY_VARIABLES[name].dims else shape, np.nan)
 
 
 @dataclass(frozen=True)
@@ -172,7 +216,7 @@ def _seeds(n: int) -> str:
 def _reach_panel(axes: Axes, summary: Summary, name: str, replay: int, looks: Sequence[Style]) -> None:
     """Reach against event frequency."""
     fraction, last = np.asarray(summary.event_fraction, float), len(summary.hop) - 1
-    values = values_of(summary, name, replay)
+    values = _values_of(summary, name, replay)
     gaps = np.diff(np.sort(np.log10(fraction)))
     n = len(summary.learner)
     step = min(0.13, 0.65 / n) * min(gaps.min() if len(gaps) else 0.5, 0.5)
@@ -271,8 +315,8 @@ def _log_curve(
 def _change_panel(axes: Axes, summary: Summary, replay: int, fraction: int, span: _LogRange) -> None:
     """Change by hop; open symbols where it is not above the sham floor."""
     hop = np.asarray(summary.hop, float)
-    change = values_of(summary, "change", replay)[:, fraction]
-    floor = _mean(values_of(summary, "change_floor", replay)[:, fraction], 1)
+    change = _values_of(summary, "change", replay)[:, fraction]
+    floor = _mean(_values_of(summary, "change_floor", replay)[:, fraction], 1)
     span.draw(axes)
     n = len(summary.learner)
     for i, look in enumerate(styles(summary.learner)):
@@ -302,7 +346,7 @@ def _change_panel(axes: Axes, summary: Summary, replay: int, fraction: int, span
 def _profile_panel(axes: Axes, summary: Summary, name: str, replay: int, fraction: int) -> None:
     """A measure by hop on a linear axis, with what lies far outside shown at the edge."""
     hop = np.asarray(summary.hop, float)
-    values = values_of(summary, name, replay)[:, fraction]
+    values = _values_of(summary, name, replay)[:, fraction]
     n = len(summary.learner)
     means = _mean(values, 1)
     least, most = (f(means, initial=v, where=np.isfinite(means)) for f, v in ((np.min, 0.0), (np.max, 1.0)))
@@ -348,7 +392,7 @@ def _profile_panel(axes: Axes, summary: Summary, name: str, replay: int, fractio
 def _replay_to_plot(summary: Summary, replay: str | None) -> int:
     if 0 in (len(summary.learner), len(summary.event_fraction), len(summary.seed), len(summary.hop)):
         raise RecordingError("the summary has no condition: there is nothing to plot.")
-    return replay_index(summary, replay)
+    return _replay_index(summary, replay)
 
 
 def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -> Figure:
@@ -385,7 +429,7 @@ def reach_figure(recording: Recording | Summary, *, replay: str | None = None) -
         _reach_panel(b, summary, "reach", index, looks)
         a.set_ylabel("reach of the error signal,\nweights frozen (hops upstream)")
         b.set_ylabel("reach of change,\nweights learning (hops upstream)")
-        span = _LogRange.of(_mean(values_of(summary, "change", index), 2)[:, ends])
+        span = _LogRange.of(_mean(_values_of(summary, "change", index), 2)[:, ends])
         changes: list[Axes] = []
         for k, fraction in enumerate(ends):
             # One event frequency alone gets the whole row.
@@ -512,7 +556,7 @@ def front_figure(recording: Recording, *, replay: str | None = None, event_fract
     summary = recording.summary
     if not len(summary.event_fraction) or not summary.replay:
         raise RecordingError(f"{recording.path} has no condition: there is nothing to plot.")
-    index, recorded = replay_index(summary, replay), np.asarray(summary.event_fraction, float)
+    index, recorded = _replay_index(summary, replay), np.asarray(summary.event_fraction, float)
     fraction = float(recorded.max()) if event_fraction is None else event_fraction
     if not np.isclose(recorded, fraction, rtol=1e-9, atol=0).any():  # as `Recording.find` compares
         raise RecordingError(
@@ -713,9 +757,9 @@ def _arrival_panel(
     axes: Axes, summary: Summary, replay: int, fraction: int, curves: Sequence[_Curve], *, looks_at: FLOAT
 ) -> None:
     """Hop against the occurrence at which it changes, with a column for what never does within the life."""
-    found = {name: values_of(summary, name, replay)[:, fraction] for name in ("arrival_exact", "arrival")}
+    found = {name: _values_of(summary, name, replay)[:, fraction] for name in ("arrival_exact", "arrival")}
     # A seed in which nothing arrives was run nevertheless if it has a reach.
-    lived = np.isfinite(values_of(summary, "reach", replay)[:, fraction])
+    lived = np.isfinite(_values_of(summary, "reach", replay)[:, fraction])
     for values in found.values():
         lived |= np.isfinite(values).any(-1)
     times = np.concatenate([looks_at, *(values[np.isfinite(values)] for values in found.values())])
@@ -790,8 +834,8 @@ def _arrival_panel(
 def _latency_panel(axes: Axes, summary: Summary, replay: int, fraction: int, curves: Sequence[_Curve]) -> list[Line2D]:
     """Draw the time until the error arrives, open symbols where it does not in every seed; return the legend."""
     hop = np.asarray(summary.hop, float)
-    latency = values_of(summary, "latency", replay)[:, fraction]
-    speed = values_of(summary, "time_per_hop", replay)[:, fraction]
+    latency = _values_of(summary, "latency", replay)[:, fraction]
+    speed = _values_of(summary, "time_per_hop", replay)[:, fraction]
     shown = [curve for curve in curves if np.isfinite(latency[curve.index]).any()]
     handles = []
     for k, curve in enumerate(shown):
@@ -827,7 +871,7 @@ def _latency_panel(axes: Axes, summary: Summary, replay: int, fraction: int, cur
 def _mismatch_panel(axes: Axes, summary: Summary, replay: int, fraction: int, curves: Sequence[_Curve]) -> list[Line2D]:
     """Draw the mismatch before, during and after, all learners thin but the last; return the legend."""
     hop = np.asarray(summary.hop, float)
-    phases = [(*phase, values_of(summary, phase[0], replay)[:, fraction]) for phase in _PHASES]
+    phases = [(*phase, _values_of(summary, phase[0], replay)[:, fraction]) for phase in _PHASES]
     shown = [c for c in curves if any(np.isfinite(values[c.index]).any() for *_, values in phases)]
     span = _LogRange.of(np.array([_mean(values[c.index], 0) for c in shown for *_, values in phases]))
     span.draw(axes)

@@ -54,3 +54,8 @@ def table(
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def count(n: int, what: str) -> str:
+    """``"1 seed"``, ``"3 seeds"``."""
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     "units", "cache", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
     "relays", "hippocampus", "life", "compiled", "spiking", "twin", "live",
-    "statistics", "reach", "recording", "auditing", "verdicts", "plots", "study", "theory", "sweep", "script",
-    "comparison", "claims", "cli",
+    "statistics", "tables", "reach", "recording", "estimates", "auditing", "verdicts", "plots", "study", "theory",
+    "sweep", "script", "comparison", "experiments", "claims", "cli", "__main__",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
 from bioplastic.recording import Recording
 from bioplastic.statistics import interval
 from bioplastic.tables import console, table
