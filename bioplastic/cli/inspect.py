@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as as_json
+import math
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,10 @@ def _described(recording: Recording) -> dict[str, Any]:
 def _group(dataset: xr.Dataset) -> dict[str, Any]:
     return {
         "dimensions": {str(dim): n for dim, n in dataset.sizes.items()},
-        "labels": {str(name): label.values.tolist() for name, label in dataset.coords.items()},
+        "labels": {
+            str(name): [None if _is_nan(value) else value for value in label.values.ravel().tolist()]
+            for name, label in dataset.coords.items()
+        },
         "variables": {
             str(name): {
                 "dimensions": list(variable.dims),
@@ -125,7 +129,7 @@ def _labels(recording: Recording) -> Iterator[tuple[str, str]]:
     where: dict[tuple[str, frozenset[Any]], tuple[list[Any], list[str]]] = {}
     for group, dataset in recording.groups.items():
         for name, label in dataset.coords.items():
-            values = list(dict.fromkeys(label.values.ravel().tolist()))
+            values = [value for value in dict.fromkeys(label.values.ravel().tolist()) if not _is_nan(value)]
             where.setdefault((str(name), frozenset(values)), (values, []))[1].append(group)
     for (name, _), (values, groups) in where.items():
         yield name, f"{_listed(values)} [{', '.join(groups)}]"
@@ -158,6 +162,10 @@ def _variables(recording: Recording) -> dict[tuple[str, str], dict[str, str]]:
             block[name] = meaning or "(not described)"
         told.add((name, meaning))
     return blocks
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _circuit_line(text: str) -> str:
