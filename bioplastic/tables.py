@@ -13,6 +13,9 @@ from rich.table import Table
 NO_TERMINAL_WIDTH = 110
 """Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
 
+WORDS_WIDTH = 23
+"""Columns that a column of words keeps where a table is too wide, if it needs them."""
+
 
 def console() -> Console:
     """Return the console that tables are printed on."""
@@ -49,11 +52,29 @@ def table(
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for k, heading in enumerate(headings):
-        made.add_column(heading, justify="left" if k in left else "right", overflow="fold")
-    for row in rows:
+    cells = [list(headings), *map(list, rows)]
+    room = _room_for_numbers(cells, left)
+    for k, heading in enumerate(cells[0]):
+        if k in left:
+            made.add_column(heading, overflow="fold")
+        else:
+            made.add_column(heading, justify="right", overflow="fold", max_width=room)
+    for row in cells[1:]:
         made.add_row(*row)
     return made
+
+
+def _room_for_numbers(cells: Sequence[Sequence[str]], left: Sequence[int]) -> int | None:
+    """Greatest width of a column of numbers, so that words are not broken where a table is too wide."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    spare = console().width - 2 * len(columns)  # between them, and at the ends
+    numbers = [k for k in range(len(columns)) if k not in left]
+    if sum(widths) <= spare or not numbers:
+        return None
+    words = sum(min(widths[k], WORDS_WIDTH) for k in left)
+    longest = max(len(word) for k in numbers for cell in columns[k] for word in cell.split())
+    return max((spare - words) // len(numbers), longest)
 
 
 def count(n: int, what: str) -> str:

@@ -11,7 +11,7 @@ for verdict in verdicts(read("reach.h5").summary):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -232,30 +232,32 @@ def verdicts(
 
 
 def sentences(found: Iterable[Verdict]) -> Iterator[str]:
-    """Say verdicts in few words: a sentence for each claim and arm.
+    """Say verdicts in few words: a sentence for each claim.
 
     Parameters
     ----------
     found : iterable of Verdict
-        Those of one claim and arm stand together.
+        Those on one claim stand together, and in it those of one arm.
 
     Yields
     ------
     str
-        Learners or event fractions with the same estimate stand together, with a stroke between them.
+        Learners, or event fractions, with the same estimate stand together, with a stroke between them.
     """
-    for (claim, arm, quantity), group in groupby(found, key=lambda v: (v.claim, v.arm, v.quantity)):
-        of_claim = list(group)
-        numbers = sorted({v.value.n for v in of_claim})
-        seeds = _seeds(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
-        parts = []
-        for outcome in OUTCOMES:
-            alike: dict[tuple[str, str], list[str]] = {}
-            for v in of_claim:
-                if v.outcome == outcome:
-                    who = v.learner if v.event_fraction is None else f"at {v.event_fraction:g}"
-                    alike.setdefault((str(v.value), v.note), []).append(who)
-            if alike:
-                said = [f"{' / '.join(who)} {value}{note and f' ({note})'}" for (value, note), who in alike.items()]
-                parts.append(f"{outcome}: {'; '.join(said)}")
-        yield f"{claim}, weights {arm} ({quantity}, {seeds}): {'. '.join(parts)}."
+    for (claim, quantity), on_claim in groupby(found, key=lambda v: (v.claim, v.quantity)):
+        said = [_by_outcome(arm, list(group)) for arm, group in groupby(on_claim, key=lambda v: v.arm)]
+        yield f"{claim} ({quantity}). {' '.join(said)}"
+
+
+def _by_outcome(arm: str, found: Sequence[Verdict]) -> str:
+    parts = []
+    for outcome in OUTCOMES:
+        alike: dict[str, list[str]] = {}
+        for v in found:
+            if v.outcome == outcome:
+                who = v.learner if v.event_fraction is None else f"at {v.event_fraction:g}"
+                alike.setdefault(f"{v.value} ({v.note})" if v.note else str(v.value), []).append(who)
+        if alike:
+            listed = "; ".join(f"{' / '.join(who)} {value}" for value, who in alike.items())
+            parts.append(f"Weights {arm}, {outcome}: {listed}.")
+    return " ".join(parts)

@@ -29,11 +29,13 @@ def text(values: ArrayLike, digits: int = 2) -> str:
     Returns
     -------
     str
-        A dash where a seed is missing.
+        A dash where a seed is missing; without the interval where all seeds agree.
     """
     numbers = np.asarray(values, float)
     if not np.isfinite(numbers).all() or not numbers.size:
         return "–"
+    if np.ptp(numbers) == 0:
+        return f"{numbers[0]:.{digits}g}"
     low, high = interval(numbers)
     return f"{numbers.mean():.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
 
