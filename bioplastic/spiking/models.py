@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import brian2
 import numpy as np
@@ -23,7 +23,7 @@ from bioplastic.compiled.toolchain import NO_COMPILER, CompilationError
 from bioplastic.events import NO_OUTCOME, Timeline, lay_out
 from bioplastic.fingerprint import code_of
 from bioplastic.life import Life, Lived
-from bioplastic.rules.form import BareRule
+from bioplastic.rules.form import BareRule, Rule
 from bioplastic.spiking.assembly import assemble, program
 from bioplastic.spiking.health import check_health
 from bioplastic.spiking.memory import memory_values
@@ -70,7 +70,7 @@ def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model
 def _compiled(spec: ModelSpec) -> Path | None:
     """Return the folder of the compiled model, compiling it first if need be; None where there is no compiler."""
     # Not the rule itself: the child process that compiles need not know the class, which may be a notebook's.
-    bare = replace(spec, rule=BareRule(spec.rule.code, spec.rule.cell_values))
+    bare = replace(spec, rule=cast(Rule, BareRule(spec.rule.code, spec.rule.cell_values)))
     made_of = [
         code_of(program),
         spec.circuit.to_json(),
