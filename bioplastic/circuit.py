@@ -209,6 +209,21 @@ class Circuit:
             ]
         return tuple(ordered)
 
+    def _repr_html_(self) -> str:
+        """Return a row for each population, for a notebook; of a long circuit only the first and last."""
+        rows = [
+            f"<tr><td>{p.name}</td><td>{p.role}</td><td>{p.size}</td><td>{self.population_hops[p.name]:g}</td>"
+            f"<td>{', '.join(i.source for i in self.incoming(p)[:8])}</td></tr>"
+            for p in self.populations
+        ]
+        if len(rows) > 16:
+            rows = [*rows[:8], f"<tr><td colspan='5'>and {len(rows) - 16} more</td></tr>", *rows[-8:]]
+        head = "".join(f"<th>{name}</th>" for name in ("population", "role", "cells", "hops upstream", "hears from"))
+        return (
+            f"<table><caption>Circuit: {self.n_cells} cells, {self.n_hops} hops</caption><tr>{head}</tr>"
+            f"{''.join(rows)}</table>"
+        )
+
     def to_json(self) -> str:
         """Return the circuit as JSON text; `from_json` gives back an equal circuit."""
         return json.dumps(

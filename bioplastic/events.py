@@ -165,6 +165,17 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.kind)
 
+    def _repr_html_(self) -> str:
+        """Return how many events of each kind there are, for a notebook."""
+        counts = [(kind.name.lower().replace("_", " "), int((self.kind == kind).sum())) for kind in Kind]
+        rows = "".join(f"<tr><td>{name}</td><td>{n}</td><td>{n / len(self):.3g}</td></tr>" for name, n in counts if n)
+        stimuli = len(np.unique(self.stimulus[~self.resting]))
+        return (
+            f"<table><caption>Schedule: {len(self)} events, {stimuli} different stimuli, saliences "
+            f"{self.salience.min():g} to {self.salience.max():g}</caption>"
+            f"<tr><th>kind</th><th>events</th><th>fraction</th></tr>{rows}</table>"
+        )
+
     def __add__(self, later: Schedule) -> Schedule:
         return Schedule(*(np.concatenate([getattr(self, f.name), getattr(later, f.name)]) for f in fields(self)))
 

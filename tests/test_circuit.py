@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -293,3 +294,15 @@ def test_bad_feedback_of_a_rule_that_broadcasts(weights, message):
     with pytest.raises(CircuitError) as caught:
         Feedback(weights).check(branching(), broadcast=True)
     assert str(caught.value) == message
+
+
+def test_a_circuit_shows_itself_in_a_notebook_in_a_few_lines():
+    hidden = [Population(f"h{k}", 4) for k in range(500)]
+    populations = [Population("x", 4, "input"), *hidden, Population("y", 2, "error source")]
+    long = Circuit(tuple(populations), tuple(Projection(a.name, b.name) for a, b in pairwise(populations)))
+    html = long._repr_html_()
+    assert len(html) < 5000
+    assert "2006 cells, 501 hops" in html
+    assert "and 486 more" in html
+    short = Circuit((Population("x", 4, "input"), Population("y", 2, "error source")), (Projection("x", "y"),))
+    assert "<td>y</td><td>error source</td><td>2</td><td>0</td><td>x</td>" in short._repr_html_()

@@ -287,3 +287,17 @@ def test_rests_after_no_events(which, message):
     with pytest.raises(ScheduleError) as caught:
         life(0.5, 4).with_rest_after(which, 40 * ms, TIMING)
     assert str(caught.value) == message
+
+
+def test_a_schedule_shows_itself_in_a_notebook_in_a_few_lines():
+    html = (life(0.25, 2000) + probes(np.arange(3)))._repr_html_()
+    assert len(html) < 5000
+    assert "<caption>Schedule: 2003 events" in html
+    assert "<td>rare</td><td>500</td>" in html
+    assert "<td>probe</td><td>3</td>" in html
+
+
+def test_phases_that_let_activity_settle():
+    timing = Timing.settling(12)
+    assert timing.lead == 400 * ms
+    assert timing.event == 550 * ms

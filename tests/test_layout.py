@@ -15,15 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 # other.
 # fmt: off
 ORDER = (
-    "units", "cache", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
-    "relays", "hippocampus", "life", "compiled", "spiking", "twin", "live",
-    "statistics", "tables", "reach", "recording", "estimates", "auditing", "verdicts", "plots", "study", "theory",
-    "sweep", "script", "comparison", "experiments", "claims", "cli", "__main__",
+    "units", "cache", "terminal", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
+    "relays", "hippocampus", "life", "compiled", "spiking", "twin", "living",
+    "statistics", "reach", "recording", "estimates", "auditing", "verdicts", "plots", "study", "theory", "sweep",
+    "script", "comparison", "experiments", "claims", "cli", "__main__",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
 # Any network can be compiled, not only ours.
-ALONE = {"compiled": {"cache"}}
+ALONE = {"compiled": {"cache", "fingerprint"}}
 # Analysis works on recordings and must run where neither simulator is.
 SIMULATORS = {"brian2", "torch"}
 ANALYSIS = {"recording", "reach", "theory", "plots", "claims"}

@@ -93,7 +93,7 @@ def audit(
     from brian2 import BrianLogger, ms, prefs
 
     from bioplastic import auditing
-    from bioplastic.tables import console
+    from bioplastic.terminal import console
     from bioplastic.units import UnitError
 
     BrianLogger.suppress_name("unused_brian_object")  # nothing here will be run
@@ -128,7 +128,7 @@ def audit(
 
 def _print_report(out: Console, name: str, report: Report) -> None:
     from bioplastic.auditing import VERDICTS
-    from bioplastic.tables import count, table
+    from bioplastic.terminal import count, table
 
     rows = []
     for weights in _alike(report):

@@ -39,7 +39,7 @@ def claims(
         return
     if folder is None:
         raise ExperimentError("claims needs a folder of recordings, such as data/runs; or --list.")
-    from bioplastic.tables import console, table
+    from bioplastic.terminal import console, table
 
     found = ledger.read(folder)
     screen = console()

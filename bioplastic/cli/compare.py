@@ -137,7 +137,7 @@ def _word(label: str | float) -> str:
 
 
 def _print(recording: Recording, study: Study[Any] | None, *, everything: bool) -> None:
-    from bioplastic.tables import console
+    from bioplastic.terminal import console
 
     out = console()
     out.print(f"{recording.provenance.title} ({recording.path})")
@@ -162,7 +162,7 @@ def _print(recording: Recording, study: Study[Any] | None, *, everything: bool) 
 
 def _tables_of_estimates(recording: Recording, *, everything: bool) -> Iterator[Table]:
     from bioplastic.estimates import SEED, measures
-    from bioplastic.tables import table
+    from bioplastic.terminal import table
 
     found = [(measure, dataset) for dataset in summaries(recording).values() for measure in measures(dataset)]
     if everything:

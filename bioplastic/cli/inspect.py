@@ -79,7 +79,7 @@ def _group(dataset: xr.Dataset) -> dict[str, Any]:
 
 
 def _print(recording: Recording) -> None:
-    from bioplastic.tables import console, table
+    from bioplastic.terminal import console, table
 
     out = console()
     made = recording.provenance
@@ -170,7 +170,7 @@ def _is_nan(value: Any) -> bool:
 
 def _circuit_line(text: str) -> str:
     """A circuit in one line: the populations of a chain in order, or else what there is of it."""
-    from bioplastic.tables import count
+    from bioplastic.terminal import count
 
     try:
         circuit = as_json.loads(text)

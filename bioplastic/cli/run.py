@@ -21,7 +21,7 @@ def run(*, list: bool = False) -> int | None:
         raise experiments.ExperimentError(
             f"run needs the name of an experiment: {', '.join(found)}. bioplastic run --list says what they ask."
         )
-    from bioplastic.tables import console
+    from bioplastic.terminal import console
 
     out = console()
     for one in found.values():

@@ -374,8 +374,8 @@ def _by_fraction(recording: Recording, what: str, variables: Mapping[str, str]) 
     for heading, name in variables.items():
         rows.append([f"{heading}:", *[""] * summary.sizes["event_fraction"]])
         for learner in summary["learner"].values:
-            values = summary[name].sel(learner=learner).transpose("event_fraction", "seed").values
-            rows.append([str(learner), *map(text, values)])
+            by_fraction = summary[name].sel(learner=learner).transpose("event_fraction", "seed").values
+            rows.append([str(learner), *(text(v) if np.ptp(v) else f"{v[0]:.2g}" for v in by_fraction)])
     headings = ["event fraction", *(f"{fraction:g}" for fraction in summary["event_fraction"].values)]
     return table(f"{what}: mean over {n_seeds(recording)} [95 % interval where they differ]", headings, rows)
 

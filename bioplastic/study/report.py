@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike
 
 from bioplastic.recording import Recording
 from bioplastic.statistics import interval
-from bioplastic.tables import console, table
+from bioplastic.terminal import console, table
 
 if TYPE_CHECKING:
     from bioplastic.study.study import Study
 
-__all__ = ["console", "n_seeds", "show", "table", "text"]
+__all__ = ["n_seeds", "show", "table", "text"]
 
 
 def text(values: ArrayLike, digits: int = 2) -> str:
@@ -29,13 +29,11 @@ def text(values: ArrayLike, digits: int = 2) -> str:
     Returns
     -------
     str
-        A dash where a seed is missing; without the interval where all seeds agree.
+        A dash where a seed is missing.
     """
     numbers = np.asarray(values, float)
     if not np.isfinite(numbers).all() or not numbers.size:
         return "–"
-    if np.ptp(numbers) == 0:
-        return f"{numbers[0]:.{digits}g}"
     low, high = interval(numbers)
     return f"{numbers.mean():.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
 

@@ -1,4 +1,4 @@
-"""Tables on a terminal."""
+"""What is said: a console, tables and a bar of progress, for a terminal, a notebook or a file."""
 
 from __future__ import annotations
 
@@ -8,19 +8,38 @@ from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 NO_TERMINAL_WIDTH = 110
 """Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
-
 WORDS_WIDTH = 23
 """Columns that a column of words keeps where a table is too wide, if it needs them."""
 
 
 def console() -> Console:
-    """Return the console that tables are printed on."""
+    """Return the console to print on; in a notebook what is printed there is shown below the cell."""
     fits = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if fits else NO_TERMINAL_WIDTH, markup=False, highlight=False, emoji=False)
+
+
+def progress_bar(*, shown: bool = True) -> Progress:
+    """Return a bar of progress with the time left.
+
+    Parameters
+    ----------
+    shown : bool, optional
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=console(),
+        disable=not shown,
+    )
 
 
 def table(
