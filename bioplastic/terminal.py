@@ -68,6 +68,7 @@ def table(
         caption=caption or None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
@@ -87,7 +88,7 @@ def _room_for_numbers(cells: Sequence[Sequence[str]], left: Sequence[int]) -> in
     """Greatest width of a column of numbers, so that words are not broken where a table is too wide."""
     columns = list(zip(*cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    spare = console().width - 2 * len(columns)  # between them, and at the ends
+    spare = console().width - 2 * len(columns)  # between them
     numbers = [k for k in range(len(columns)) if k not in left]
     if sum(widths) <= spare or not numbers:
         return None

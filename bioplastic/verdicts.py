@@ -245,11 +245,11 @@ def sentences(found: Iterable[Verdict]) -> Iterator[str]:
         Learners, or event fractions, with the same estimate stand together, with a stroke between them.
     """
     for (claim, quantity), on_claim in groupby(found, key=lambda v: (v.claim, v.quantity)):
-        said = [_by_outcome(arm, list(group)) for arm, group in groupby(on_claim, key=lambda v: v.arm)]
-        yield f"{claim} ({quantity}). {' '.join(said)}"
+        arms = [f"Weights {arm}, {_by_outcome(list(group))}." for arm, group in groupby(on_claim, key=lambda v: v.arm)]
+        yield f"{claim} ({quantity}). {' '.join(arms)}"
 
 
-def _by_outcome(arm: str, found: Sequence[Verdict]) -> str:
+def _by_outcome(found: Sequence[Verdict]) -> str:
     parts = []
     for outcome in OUTCOMES:
         alike: dict[str, list[str]] = {}
@@ -258,6 +258,6 @@ def _by_outcome(arm: str, found: Sequence[Verdict]) -> str:
                 who = v.learner if v.event_fraction is None else f"at {v.event_fraction:g}"
                 alike.setdefault(f"{v.value} ({v.note})" if v.note else str(v.value), []).append(who)
         if alike:
-            listed = "; ".join(f"{' / '.join(who)} {value}" for value, who in alike.items())
-            parts.append(f"Weights {arm}, {outcome}: {listed}.")
-    return " ".join(parts)
+            said = "; ".join(f"{' / '.join(who)} {value}" for value, who in alike.items())
+            parts.append(f"{outcome.capitalize() if parts else outcome}: {said}")
+    return ". ".join(parts)

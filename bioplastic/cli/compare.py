@@ -140,16 +140,16 @@ def _print(recording: Recording, study: Study[Any] | None, *, everything: bool) 
     from bioplastic.terminal import console
 
     out = console()
-    out.print(f"{recording.provenance.title} ({recording.path})")
+    out.print(recording.provenance.title, style="bold")
     if study is not None:
         tables = iter(study.tables(recording))
         for one in tables if everything else [next(tables)]:
-            out.print(one)
+            out.print(one, "")
         for sentence in study.statements(recording):
             out.print(sentence)
     if study is None or everything:
         for one in _tables_of_estimates(recording, everything=everything):
-            out.print(one)
+            out.print(one, "")
     seeds = {n for dataset in summaries(recording).values() if (n := dataset.sizes.get("seed"))}
     few = f" From fewer than {FEW_SEEDS} seeds they are too narrow." if seeds and min(seeds) < FEW_SEEDS else ""
     rest = "" if everything else " All there is: --all."

@@ -102,7 +102,7 @@ def _print(recording: Recording) -> None:
         [name, str(len(dataset.data_vars)), ", ".join(f"{n} {dim}" for dim, n in dataset.sizes.items())]
         for name, dataset in recording.groups.items()
     ]
-    out.print(table("Groups", ["group", "variables", "dimensions"], groups, left=(0, 2)))
+    out.print(table("Groups", ["group", "variables", "dimensions"], groups, left=(0, 2)), "")
     out.print("Labels", style="bold")
     out.print(_rows(*_labels(recording)), "")
     out.print("Measured", style="bold")

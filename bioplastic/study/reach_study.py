@@ -377,7 +377,7 @@ def _by_fraction(recording: Recording, what: str, variables: Mapping[str, str]) 
             by_fraction = summary[name].sel(learner=learner).transpose("event_fraction", "seed").values
             rows.append([str(learner), *(text(v) if np.ptp(v) else f"{v[0]:.2g}" for v in by_fraction)])
     headings = ["event fraction", *(f"{fraction:g}" for fraction in summary["event_fraction"].values)]
-    return table(f"{what}: mean over {n_seeds(recording)} [95 % interval where they differ]", headings, rows)
+    return table(f"{what}, mean over {n_seeds(recording)} [95 % interval]", headings, rows)
 
 
 def statements(recording: Recording) -> Iterator[str]:

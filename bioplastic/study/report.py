@@ -58,7 +58,7 @@ def show(study: Study[Any], recording: Recording, *, write: bool = True) -> None
 
     out = console()
     for one in study.tables(recording):
-        out.print(one)
+        out.print(one, "")
     for line in study.statements(recording):
         out.print(line, soft_wrap=True)
     if write:
