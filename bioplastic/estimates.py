@@ -68,21 +68,21 @@ def over_seeds(measure: xr.DataArray, where: tuple[int, ...]) -> Estimate:
     return Estimate(mean, low, high, inverse.n)
 
 
-def estimates(dataset: xr.Dataset) -> Iterator[Measured]:
-    """Estimate everything that a dataset holds.
+def estimates(measure: xr.DataArray) -> Iterator[Measured]:
+    """Estimate a measure under every condition.
 
     Parameters
     ----------
-    dataset : Dataset
+    measure : DataArray
+        One of `measures`.
 
     Yields
     ------
     Measured
-        The last dimension of a variable varies fastest.
+        The last dimension varies fastest.
     """
-    for measure in measures(dataset):
-        for where in np.ndindex(*measure.shape[:-1]):
-            yield Measured(str(measure.name), labels_at(measure, where), over_seeds(measure, where))
+    for where in np.ndindex(*measure.shape[:-1]):
+        yield Measured(str(measure.name), labels_at(measure, where), over_seeds(measure, where))
 
 
 def labels_at(measure: xr.DataArray, where: tuple[int, ...]) -> dict[str, str | float]:

@@ -151,10 +151,10 @@ def load(name: str) -> Study[Any]:
     """
     found = experiment(name)
     module = sys.modules.get(f"{PACKAGE}.{name}") or _run(found)
-    study = getattr(module, STUDY, None)
+    study: Study[Any] | None = getattr(module, STUDY, None)
     if study is None:
         raise ExperimentError(f"{found.path} defines no {STUDY}; give it one, a bioplastic.study.Study.")
-    return study  # type: ignore[no-any-return]
+    return study
 
 
 def _run(found: Experiment) -> Any:

@@ -100,3 +100,16 @@ def _room_for_numbers(cells: Sequence[Sequence[str]], left: Sequence[int]) -> in
 def count(n: int, what: str) -> str:
     """``"1 seed"``, ``"3 seeds"``."""
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def nobody_reads() -> int:
+    """End quietly when the reader of the output, such as head, has seen enough.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    # What is still buffered has nowhere to go; without this Python complains when it exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

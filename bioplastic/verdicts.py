@@ -250,7 +250,7 @@ def sentences(found: Iterable[Verdict]) -> Iterator[str]:
 
 
 def _by_outcome(found: Sequence[Verdict]) -> str:
-    parts = []
+    parts: list[str] = []
     for outcome in OUTCOMES:
         alike: dict[str, list[str]] = {}
         for v in found:

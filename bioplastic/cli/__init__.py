@@ -5,7 +5,6 @@ A file for each command. What takes long to load is imported where it is used, s
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -47,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as end:  # help, or arguments that tyro refuses
         return end.code if isinstance(end.code, int) else BAD_INPUT
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        # What is still buffered has nowhere to go; without this Python complains when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        from bioplastic.terminal import nobody_reads
+
+        return nobody_reads()
     except Exception as error:
         if (sentence := _sentence(error)) is None:
             raise

@@ -56,4 +56,4 @@ def run_experiment(name: str, *options: str) -> int:
         sys.argv = [str(one.path), *options]
         runpy.run_path(str(one.path), run_name="__main__")
         return 0
-    return experiments.load(name).main(options)
+    return experiments.load(name).main(options, prog=f"bioplastic run {name}")
