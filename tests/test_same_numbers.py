@@ -23,7 +23,7 @@ def test_the_same_is_the_same():
 @pytest.mark.parametrize(
     ("new", "problem"),
     [
-        (array(OLD + [[0.0], [1e-8]]), "3 of 6 numbers differ"),
+        (array(OLD + np.array([[0.0], [1e-8]])), "3 of 6 numbers differ"),
         (array(np.nan_to_num(OLD, nan=0.5, posinf=np.inf)), "1 of 6 numbers differ"),
         (array(OLD[:, :2]), "it has shape (2, 2), and had (2, 3)"),
         (array(dims=("learner", "cell")), "it has dimensions ('learner', 'cell')"),
