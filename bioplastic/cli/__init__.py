@@ -12,7 +12,8 @@ import tyro
 from tyro.extras import subcommand_cli_from_dict
 
 from bioplastic import __version__
-from bioplastic.cli.audit import ModelError, audit
+from bioplastic.cli.arguments import CommandError
+from bioplastic.cli.audit import audit
 from bioplastic.cli.claims import claims
 from bioplastic.cli.compare import compare
 from bioplastic.cli.inspect import inspect
@@ -44,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = _command(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
-    except SystemExit as end:  # help, or arguments that tyro refuses
-        return end.code if isinstance(end.code, int) else BAD_INPUT
+    except SystemExit as end:  # help, arguments that tyro refuses, or the end of a script
+        if not isinstance(end.code, int):
+            raise
+        return end.code
     except BrokenPipeError:
         from bioplastic.terminal import nobody_reads
 
@@ -59,20 +62,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> int | None:
-    first, *rest = arguments or ["--help"]
+    first, *rest = arguments or [""]
     if first == "--version":
         print(f"bioplastic {__version__}")
         return 0
     if first == "run" and rest and not rest[0].startswith("-"):
         return run_experiment(*rest)  # all that follows is the experiment's own
-    if first not in COMMANDS and not first.startswith("-"):
-        raise ExperimentError(f"there is no command {first!r}; {nearest(first, COMMANDS)}")
+    if first and first not in COMMANDS and not first.startswith("-"):
+        raise CommandError(f"there is no command {first!r}; {nearest(first, COMMANDS)}")
     return subcommand_cli_from_dict(
         COMMANDS,
         prog="bioplastic",
         description="How many hops upstream a change reaches: run the experiments, look at their recordings, audit "
         "models. bioplastic --version says which version this is.",
-        args=arguments or ["--help"],
+        args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
         use_underscores=False,
     )
@@ -82,7 +85,7 @@ def _sentence(error: Exception) -> str | None:
     """What a user is told of an error that is theirs to mend."""
     from bioplastic.recording import RecordingError
 
-    if isinstance(error, RecordingError | ExperimentError | ModelError):
+    if isinstance(error, RecordingError | ExperimentError | CommandError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         from bioplastic.study.main import NO_TORCH

@@ -1,4 +1,4 @@
-"""Arguments that commands share."""
+"""Arguments that commands share, and what is said of bad ones."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,3 +11,7 @@ Out = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
 """Where a command writes to."""
 Names = Annotated[tuple[str, ...] | None, arg(metavar="NAME ...", help_behavior_hint="")]
 """Parts of a model."""
+
+
+class CommandError(ValueError):
+    """A command that cannot do what it is told. The message says why, and what to do."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from bioplastic.cli.arguments import File, Names
+from bioplastic.cli.arguments import CommandError, File, Names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bioplastic.auditing import Report
 
 
-class ModelError(ValueError):
+class ModelError(CommandError):
     """A model file that cannot be loaded, or holds no network."""
 
 

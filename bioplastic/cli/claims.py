@@ -7,8 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from bioplastic.cli.arguments import Out
-from bioplastic.experiments import ExperimentError
+from bioplastic.cli.arguments import CommandError, Out
 
 
 def claims(
@@ -38,7 +37,7 @@ def claims(
             print(item.name, item.options)
         return
     if folder is None:
-        raise ExperimentError("claims needs a folder of recordings, such as data/runs; or --list.")
+        raise CommandError("claims needs a folder of recordings, such as data/runs; or --list.")
     from bioplastic.terminal import console, table
 
     found = ledger.read(folder)

@@ -6,6 +6,7 @@ import runpy
 import sys
 
 from bioplastic import experiments
+from bioplastic.cli.arguments import CommandError
 
 
 def run(*, list: bool = False) -> int | None:
@@ -18,7 +19,7 @@ def run(*, list: bool = False) -> int | None:
     """
     found = experiments.experiments()
     if not list:
-        raise experiments.ExperimentError(
+        raise CommandError(
             f"run needs the name of an experiment: {', '.join(found)}. bioplastic run --list says what they ask."
         )
     from bioplastic.terminal import console
