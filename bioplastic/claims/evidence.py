@@ -51,6 +51,8 @@ class Measures:
         KeyError
             There is no such measure, axis or value.
         """
+        if name not in self.dataset:
+            raise KeyError(f"there is no {name}")
         measure = self.dataset[name]
         for axis, wanted in where.items():
             if axis not in measure.dims:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS, MOST_LINES = 30, 50
 """Estimates that are shown without --all: rows, and lines that they take."""
-MOST_COLUMNS = 4
+MOST_COLUMNS = 6
 """Values of a label that stand side by side."""
 NAME_WIDTH, ESTIMATE_WIDTH = 16, 12
 """Columns of the terminal for the name of a measure, and for an estimate."""
