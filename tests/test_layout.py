@@ -223,8 +223,8 @@ def test_top_level_check_can_fail() -> None:
 
 
 def test_models_are_importable() -> None:
-    names = ", ".join(path.stem for path in python_files(ROOT / "models"))
-    code = f"from bioplastic_models import {names}"
+    paths = [path.relative_to(ROOT / "models").with_suffix("") for path in python_files(ROOT / "models")]
+    code = "; ".join(f"import bioplastic_models.{'.'.join(path.parts)}" for path in paths)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stderr}\n(install with: pip install -e .)"
 
