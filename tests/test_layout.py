@@ -18,7 +18,7 @@ ORDER = (
     "units", "cache", "terminal", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
     "relays", "hippocampus", "life", "compiled", "spiking", "twin", "living",
     "statistics", "reach", "recording", "auditing", "verdicts", "plots", "study", "theory", "sweep", "script",
-    "comparison", "claims", "cli",
+    "fits", "comparison", "claims", "cli",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
