@@ -735,6 +735,15 @@ def test_disk_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch, numb
     assert set(read(out).runs) == {"a"}
 
 
+def test_the_content_of_a_file_is_given_back(tmp_path, monkeypatch):
+    """A buffer of `BytesIO` that is left to the garbage collection crashes Python 3.12.1."""
+    given = []
+    monkeypatch.setattr(recording, "_put_in_place", lambda path, content: given.append(content))
+    recording.write_hdf5(tmp_path / "x.h5", lambda file: None)
+    with pytest.raises(ValueError, match="released"):
+        given[0].tobytes()
+
+
 def test_disk_that_is_really_full(tmp_path):
     """A limit on the size of a file makes the system refuse the bytes, not a stand-in for it."""
     out = tmp_path / "x.h5"
