@@ -104,6 +104,8 @@ def check(dataset: xr.Dataset, what: str) -> None:
     RecordingError
         A variable has no unit or no name in words, holds objects, or has a name or attribute that would be lost.
     """
+    if any(index.nlevels > 1 for index in dataset.indexes.values()):
+        raise RecordingError(f"{what} has an index of several levels, which no file holds; use reset_index.")
     for name in [*dataset.variables, *dataset.dims]:
         check_name(name, f"{what}: a variable or dimension")
     if RUN in dataset.variables or RUN in dataset.dims:
@@ -138,8 +140,6 @@ def check(dataset: xr.Dataset, what: str) -> None:
             raise RecordingError(
                 f"{what}: {name} holds {array.dtype}; give truth values, integers, float32, float64 or strings."
             )
-    if any(index.nlevels > 1 for index in dataset.indexes.values()):
-        raise RecordingError(f"{what} has an index of several levels, which no file holds; use reset_index.")
 
 
 def check_name(name: Hashable, what: str) -> None:
@@ -438,7 +438,8 @@ def unstack(stacked: xr.Dataset, k: int) -> xr.Dataset:
     lengths = {v.attrs[LENGTH_OF]: int(v) for v in run.data_vars.values() if LENGTH_OF in v.attrs}
     absent = [v.attrs[PRESENCE_OF] for v in run.data_vars.values() if PRESENCE_OF in v.attrs and not bool(v)]
     made = [name for name, v in run.data_vars.items() if LENGTH_OF in v.attrs or PRESENCE_OF in v.attrs]
-    run = run.drop_vars([*made, *absent]).isel({dim: slice(n) for dim, n in lengths.items()})
+    run = run.drop_vars([*made, *absent])
+    run = run.isel({dim: slice(n) for dim, n in lengths.items() if dim in run.dims})
     used = {dim for v in run.data_vars.values() for dim in v.dims}
     empty = [name for name, v in run.coords.items() if v.dims and lengths.get(v.dims[0]) == 0 and v.dims[0] not in used]
     run = run.drop_vars(empty)
