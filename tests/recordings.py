@@ -5,13 +5,17 @@ for a schema, and read ever after.
 """
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pytest
 import xarray as xr
 
-from bioplastic.recording import Labels, Provenance, Recorder, Recording, labelled, open_recorder
+from bioplastic.recording import Labels, Provenance, Recorder, Recording, RecordingError, labelled, open_recorder, read
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "data" / "golden" / "every_variable-v2.h5"
@@ -104,7 +108,7 @@ MAKE = {"learning": learning_run, "frozen": frozen_run}
 def record(out: Path, runs=RUNS, **changes) -> Recording:
     """Record everything above, going on with what is there."""
     recorder = open_recorder(out, provenance(**changes))
-    return go_on(recorder, runs)
+    return read(out) if recorder.complete else go_on(recorder, runs)
 
 
 def go_on(recorder: Recorder, runs=RUNS) -> Recording:
@@ -113,6 +117,64 @@ def go_on(recorder: Recorder, runs=RUNS) -> Recording:
         if not recorder.has(kind, labels):
             recorder.add(kind, labels, MAKE[kind](labels["seed"]))
     return recorder.finish(runs, {"summary": summary()}, order=("frozen", "learning"))
+
+
+def begin(out: Path) -> Path:
+    """Record the first two runs, and end there."""
+    with open_recorder(out, provenance()) as recorder:
+        for kind, labels in RUNS[:2]:
+            recorder.add(kind, labels, MAKE[kind](labels["seed"]))
+    return out
+
+
+def finished(out: Path, grid: tuple[str, ...] = ("seeds",), **changes) -> list[bool]:
+    """Which of the runs are there for a recording that is made so."""
+    with open_recorder(out, provenance(**changes), grid=grid) as recorder:
+        return [recorder.has(kind, labels) for kind, labels in RUNS]
+
+
+def refused(message: str):
+    """A recording error that says something."""
+    return pytest.raises(RecordingError, match=message)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Files in a folder and below."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def contents(path: Path) -> dict[str, tuple]:
+    """Every dataset of a file, its bytes and attributes, without what is a reference to another place in it."""
+    found = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            places = {"DIMENSION_LIST", "REFERENCE_LIST"}
+            attributes = {key: str(value) for key, value in item.attrs.items() if key not in places}
+            found[name] = (item.shape, item.dtype.str, item[()].tobytes(), attributes)
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def in_another_process(life: Callable[[], object]) -> int:
+    """Run something in a process of its own; returns its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        life()
+        os._exit(0)
+    except BaseException as error:  # whatever it is, pytest must not go on in here
+        os.write(2, f"{error!r}\n".encode())
+    finally:
+        os._exit(1)
+
+
+def end_of(child: int) -> int:
+    """Wait for a process; returns its status, or the number of the signal that killed it, negative."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":

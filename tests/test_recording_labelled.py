@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from recordings import MAKE, RUNS
+from recordings import MAKE, RUNS, refused
 
-from bioplastic.recording import RUN, RecordingError, labelled, stack, unstack
+from bioplastic.recording import RUN, labelled, stack, unstack
 from bioplastic.recording.labelled import check
 
 
@@ -19,10 +19,6 @@ def one(**variables) -> xr.Dataset:
 
 def stacked(*datasets: xr.Dataset) -> xr.Dataset:
     return stack([({"seed": k}, dataset) for k, dataset in enumerate(datasets)], "learning")
-
-
-def refused(message: str):
-    return pytest.raises(RecordingError, match=message)
 
 
 # One array

@@ -252,12 +252,12 @@ def check_file(path: Path) -> int:
     if not whole:
         _check_heaps(path)
     with reading(path), h5py.File(path, "r") as file:
-        schema, version = file.attrs.get("schema"), int(file.attrs.get("schema_version", 0))
-        complete = bool(file.attrs.get("complete", False))
-    if not isinstance(schema, str) or not re.match(rf"{SCHEMA}\b", schema):
+        schema = file.attrs.get("schema")
+        version, complete = (int(np.ravel(file.attrs.get(name, 0))[0]) for name in ("schema_version", "complete"))
+    if not isinstance(schema, str) or not re.match(rf"{SCHEMA}\b", schema) or version < 1:
         raise RecordingError(
             f"{path} is an HDF5 file, but not a recording of bioplastic "
-            f"(it has no attribute schema = {SCHEMA!r}): give the file that a script of bioplastic wrote."
+            f"(it has no attributes schema = {SCHEMA!r} and schema_version): give the file that a script of bioplastic wrote."
         )
     if version > SCHEMA_VERSION:
         raise RecordingError(

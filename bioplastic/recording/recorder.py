@@ -326,6 +326,8 @@ def open_recorder(out: Path | str, provenance: Provenance, *, grid: tuple[str, .
     recorder = Recorder(Path(out), provenance, grid)
     with writing(recorder.out):
         exists = recorder.out.exists()
+        if not exists:
+            recorder.out.parent.mkdir(parents=True, exist_ok=True)
     if not exists:
         recorder.begin()
         if not recorder.out.exists():
@@ -348,7 +350,7 @@ def open_recorder(out: Path | str, provenance: Provenance, *, grid: tuple[str, .
             f"{out} is complete, but the code of its model or its measure has changed since it was made "
             f"({old.created}): delete it, or give another --out, to run it again by the present code."
         )
-    if recorder._spent.is_file():  # it was killed before it had cleared up
+    if recorder.folder.is_dir():  # perhaps it was killed before it had cleared up
         with suppress(RecordingError):
             recorder.begin()
             recorder._remove_spent()
