@@ -110,8 +110,8 @@ def parse(study: Study[Any], arguments: Sequence[str], *, prog: str = "") -> tup
     command = make_dataclass(
         "Command",
         [
-            ("experiment", tyro.conf.OmitArgPrefixes[type(preset)], preset),  # type: ignore[misc]
-            ("run", tyro.conf.OmitArgPrefixes[Options], Options()),
+            ("experiment", Annotated[type(preset), tyro.conf.arg(name="")], preset),
+            ("run", Annotated[Options, tyro.conf.arg(name="")], Options()),
         ],
     )
     rest = [re.sub(r"^--hops(?==|$)", "--n-hops", argument) for argument in arguments if argument not in sizes]
