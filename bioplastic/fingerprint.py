@@ -153,6 +153,9 @@ def _file(module: str) -> Path | None:
     path = Path(origin).resolve()
     if module.partition(".")[0] in OURS:
         return path
+    # A package may be installed elsewhere than for this environment, which can see those of another.
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return None
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
     return None if any(path.is_relative_to(folder) for folder in installed) else path
 
