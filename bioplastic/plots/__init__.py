@@ -1,7 +1,7 @@
 """Figures: readable in grey and without colour vision, on a page 180 mm wide, and shown by a notebook.
 
-A panel takes an xarray dataset and, as `ax`, where to draw it, and returns its Axes; a page takes a recording and returns a
-Figure. Without `ax` a panel gets a figure of its own with a legend; pyplot is never imported.
+A panel takes an xarray dataset and, as `ax`, where to draw it, and returns its Axes; a page takes a recording and
+returns a Figure. Without `ax` a panel gets a figure of its own, with a legend. pyplot is never imported.
 """
 
 from bioplastic.plots.arrival import arrival_by_hop

@@ -115,14 +115,14 @@ def arrival_by_hop(
     times = np.concatenate([at, *(values[np.isfinite(values)] for values in (exact, above))])
     first, last = (float(times.min()), float(times.max())) if len(times) else (1.0, 1.0)
     axis = _Occurrences(first, last, at, n)
-    with panel(ax) as axes:
+    with panel(ax, "Means over the seeds in which the change arrives; their number, where it is not all.") as axes:
         for k, name in enumerate(names):
             axes.add_line(handle(replace(drawn_as[name], line="-"), name))
             own, beyond = exact[k, lived[k]], above[k, lived[k]]
             if EXACT in found:
-                _draw_arrival(axes, axis, hop, own, drawn_as[name], EXACT, k)
+                _draw_arrival(axes, axis, own, hop, drawn_as[name], variable=EXACT, k=k)
             if ABOVE in found and not np.array_equal(own, beyond, equal_nan=True):
-                _draw_arrival(axes, axis, hop, beyond, drawn_as[name], ABOVE, k)
+                _draw_arrival(axes, axis, beyond, hop, drawn_as[name], variable=ABOVE, k=k)
         for label, line, size in (
             ("first changes at all", "-", 4),
             ("first changes by more than the\nsham floor, where that differs", BROKEN, SMALL),
@@ -139,7 +139,7 @@ def arrival_by_hop(
 
 
 def _draw_arrival(
-    axes: Axes, axis: _Occurrences, hop: FLOAT, values: FLOAT, look: Style, variable: str, k: int
+    axes: Axes, axis: _Occurrences, values: FLOAT, hop: FLOAT, look: Style, *, variable: str, k: int
 ) -> None:
     """Draw one measure of arrival of the k-th learner, values of shape (n_seeds, n_hops)."""
     if not len(values):

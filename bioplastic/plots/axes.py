@@ -88,8 +88,8 @@ def axis_label(variable: xr.DataArray, width: int = 38) -> str:
     width : int, optional
         Letters after which a new line begins.
     """
-    text = f"{variable.attrs.get('long_name', variable.name)} ({variable.attrs.get('units', '1')})"
-    return textwrap.fill(text, width)
+    name, units = variable.attrs.get("long_name", variable.name), variable.attrs.get("units", "1")
+    return textwrap.fill(f"{name}\N{NO-BREAK SPACE}({units})", width)
 
 
 @dataclass(frozen=True)

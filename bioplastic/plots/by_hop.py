@@ -14,8 +14,11 @@ from bioplastic.plots.axes import FLOAT, LogRange, axis_label, hop_axis, referen
 from bioplastic.plots.curves import curve, mean, on_top, shifted
 from bioplastic.plots.data import PER_HOP, conditions, measured
 from bioplastic.plots.legends import open_symbol
-from bioplastic.plots.pages import nothing, panel
+from bioplastic.plots.pages import heading, nothing, over_seeds, panel
 from bioplastic.plots.style import DOTTED, GREY, Style, looks
+
+RING = 9
+"""Size of the ring around the last hop that is reached."""
 
 
 def draw_changes(axes: Axes, found: xr.Dataset, styles: Mapping[str, Style], scale: LogRange) -> None:
@@ -37,8 +40,15 @@ def draw_changes(axes: Axes, found: xr.Dataset, styles: Mapping[str, Style], sca
         curve(axes, x, values[k], styles[name], name, filled=above, scale=scale, order=order)
     scale.draw(axes)
     hop_axis(axes, hop)
+    _at_frequency(axes, found)
     if np.isnan(values).all():
         nothing(axes)
+
+
+def _at_frequency(axes: Axes, found: xr.Dataset) -> None:
+    """Say above a panel which event fraction was chosen."""
+    if "event_fraction" in found.coords:
+        heading(axes, f"event frequency {found['event_fraction'].item():g}")
 
 
 def changes(found: xr.Dataset) -> FLOAT:
@@ -85,23 +95,26 @@ def change_by_hop(ds: xr.Dataset, *, styles: Mapping[str, Style] | None = None, 
     hop, names = found["hop"].values.astype(float), [str(name) for name in found["learner"].values]
     means, floor = mean(changes(found), 1), floors(found)
     drawn_as, scale = styles or looks(names), LogRange.of(np.stack([means, floor]))
-    with panel(ax) as axes:
+    of = "seed" if "seed" in found.dims else "replicate"
+    with panel(ax, over_seeds(changes(found).shape[1], "bands", of)) as axes:
         draw_changes(axes, found, drawn_as, scale)
         for k, (name, last) in enumerate(zip(names, _last_reached(found), strict=True)):
             x, look = shifted(hop, k, len(names)), drawn_as[name]
             below = np.where(floor[k] > 0, floor[k], np.nan)
-            axes.plot(x, below, color=look.color, linestyle=DOTTED, linewidth=0.8, zorder=1.5)[0].set_gid("floor")
+            dashes = axes.plot(x, below, "_", color=look.color, linestyle=DOTTED, linewidth=0.8, zorder=1.5)
+            dashes[0].set_gid("floor")
             if last >= 0:
                 at = scale.heights(means[k])[last]
-                ring = axes.plot(x[last], at, "o", color=look.color, fillstyle="none", markersize=9, zorder=5)
+                ring = axes.plot(x[last], at, "o", color=look.color, fillstyle="none", markersize=RING, zorder=5)
                 ring[0].set_gid("reach")
         meanings = [
-            Line2D([], [], color=GREY, linestyle=DOTTED, linewidth=0.8, label="sham floor"),
+            Line2D([], [], color=GREY, marker="_", linestyle=DOTTED, linewidth=0.8, label="sham floor"),
             open_symbol("not above the sham floor"),
         ]
         if "reach" in found:
-            ring_of = {"color": GREY, "marker": "o", "fillstyle": "none", "markersize": 9, "linestyle": "none"}
-            meanings.append(Line2D([], [], label="last hop reached", **ring_of))
+            ring_of = open_symbol("last hop reached")
+            ring_of.set_markersize(RING)
+            meanings.append(ring_of)
         for one in meanings:
             axes.add_line(one)
         axes.set_ylabel(axis_label(found["change"]))
@@ -147,7 +160,7 @@ def profile_by_hop(
     least, most = (f(means, initial=v, where=np.isfinite(means)) for f, v in ((np.min, 0.0), (np.max, 1.0)))
     bottom, top = max(least, -1.0), min(most, 2.0)
     margin = 0.06 * (top - bottom)
-    with panel(ax) as axes:
+    with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
         axes.set_ylim(bottom - margin, top + margin)
         for level in (0, 1):
             reference(axes, level)
@@ -159,9 +172,10 @@ def profile_by_hop(
                 (means[k] < -1, bottom - margin, r"$\downarrow$"),
             ):
                 if outside.any():  # an empty line outside the axes would upset the layout
-                    at, arrow = np.full(outside.sum(), edge), {"marker": marker, "markersize": 6, "linestyle": "none"}
-                    axes.plot(x[outside], at, color=look.color, clip_on=False, zorder=9, **arrow)
+                    (arrows,) = axes.plot(x[outside], np.full(outside.sum(), edge), linestyle="none", marker=marker)
+                    arrows.set(color=look.color, markersize=6, clip_on=False, zorder=9)
         hop_axis(axes, hop)
+        _at_frequency(axes, found)
         if variable in found:
             axes.set_ylabel(axis_label(found[variable]))
         if np.isnan(values).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -57,7 +58,7 @@ def latency_by_hop(summary: xr.Dataset, *, styles: Mapping[str, Style] | None = 
     latency = measured(found, "latency", *PER_HOP)
     speed = mean(measured(found, "time_per_hop", "learner", "seed"), 1)
     drawn_as, shown = styles or looks(names), np.flatnonzero(np.isfinite(latency).any((1, 2)))
-    with panel(ax) as axes:
+    with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
         for k, i in enumerate(shown):
             there = np.isfinite(latency[i])
             every = there.sum(0) == there.any(1).sum()
@@ -101,13 +102,13 @@ def mismatch_by_hop(summary: xr.Dataset, *, styles: Mapping[str, Style] | None =
     values = np.stack([measured(found, name, *PER_HOP) for name, *_ in PHASES], axis=1)
     drawn_as, shown = styles or looks(names), np.flatnonzero(np.isfinite(values).any((1, 2, 3)))
     scale, n = LogRange.of(mean(values[shown], 2)), len(shown) * len(PHASES)
-    with panel(ax) as axes:
+    with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
         for k, (i, p) in enumerate((i, p) for i in shown for p in range(len(PHASES))):
             _, when, line, fill = PHASES[p]
             look, label = replace(drawn_as[names[i]], line=line, fill=fill), f"{names[i]}, {when}"
             x = shifted(hop, k, n)
-            thin = {} if i == shown[-1] else {"lines.linewidth": 0.6, "lines.markersize": 2.8}
-            with mpl.rc_context({"lines.markeredgewidth": 0.6} | thin):
+            thin: dict[Any, Any] = {} if i == shown[-1] else {"lines.linewidth": 0.6, "lines.markersize": 2.8}
+            with mpl.rc_context(thin | {"lines.markeredgewidth": 0.6}):
                 curve(axes, x, values[i, p], look, label, scale=scale, order=3 + k / n)
         scale.draw(axes)
         hop_axis(axes, hop)
@@ -191,8 +192,8 @@ def cascade_figure(recording: Recording, *, replay: str | None = None, figure: F
         legend_alone(beside, labelled_in(a), title)
         reach_by_frequency(summary.sel(learner=shown), styles=styles, ax=b)
         b.set_ylabel("reach at the last occurrence\n(hops upstream)")
-        keys = [handle(styles[name], name) for name in shown]
-        legend_alone(above_b, keys, "dotted: last hop of the circuit", at="lower left")
+        rules = [handle(styles[name], name) for name in shown]
+        legend_alone(above_b, rules, "dotted: last hop of the circuit", at="lower left")
         latency_by_hop(plain, styles=styles, ax=c)
         legend_alone(above_c, labelled_in(c), "open symbols: not in every seed", at="lower left")
         mismatch_by_hop(at_rest, styles=styles, ax=d)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from bioplastic.plots.axes import FLOAT, LogRange
 from bioplastic.plots.legends import handle
-from bioplastic.plots.style import Fill, Line, Style
+from bioplastic.plots.style import Fill, Style
 from bioplastic.statistics import interval
 
 SHADE = 0.18
@@ -185,7 +187,7 @@ def band(
     values: ArrayLike,
     *,
     color: str,
-    linestyle: Line = "-",
+    linestyle: Any = "-",
     marker: str = "none",
     fillstyle: Fill = "full",
     label: str | None = None,

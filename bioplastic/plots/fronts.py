@@ -18,7 +18,7 @@ from bioplastic.plots.axes import FLOAT, hop_axis, log_ticks
 from bioplastic.plots.curves import mean
 from bioplastic.plots.data import conditions, learning_runs, measured
 from bioplastic.plots.legends import shade
-from bioplastic.plots.pages import heading, letters, nothing, note, page, panel
+from bioplastic.plots.pages import heading, letters, note, nothing, page, panel
 from bioplastic.plots.style import ZERO
 from bioplastic.recording import RUN, Recording, RecordingError
 from bioplastic.statistics import spread
@@ -150,11 +150,13 @@ def front(runs: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     if found is None:
         raise RecordingError("the runs do not hold their change by occurrence: there is no front to plot.")
     norm, colors = _scale([found])
-    with panel(ax, width_mm=110, height_mm=80) as axes:
+    with panel(ax, f"Mean over {found.n} run{'s' * (found.n > 1)}.", width_mm=110, height_mm=80) as axes:
         _draw_front(axes, found, norm, colors)
         hop_axis(axes, found.hop, along="y", most=6, margin=0.5)
         axes.set_xlabel("occurrence of the rare event")
-        axes.get_figure().colorbar(ScalarMappable(norm, colors), ax=axes, label=CHANGE)
+        figure = axes.get_figure()
+        assert figure is not None
+        figure.colorbar(ScalarMappable(norm, colors), ax=axes, label=CHANGE)
         axes.legend(handles=_meanings(), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     return axes
 

@@ -14,6 +14,8 @@ from matplotlib.patches import Patch
 
 from bioplastic.plots.style import GREY, ZERO, Style
 
+Corner = Literal["best", "upper left", "upper center", "upper right", "lower left", "lower center", "lower right"]
+
 
 def handle(look: Style, label: str) -> Line2D:
     """Return a line with its symbol, for a legend.
@@ -51,7 +53,9 @@ def labelled_in(axes: Axes) -> Sequence[Artist]:
     return handles
 
 
-def small_legend(axes: Axes, handles: Sequence[Artist] | None = None, *, at: str = "best", columns: int = 1) -> Legend:
+def small_legend(
+    axes: Axes, handles: Sequence[Artist] | None = None, *, at: Corner = "best", columns: int = 1
+) -> Legend:
     """Put a small legend into a panel.
 
     Parameters
@@ -60,7 +64,7 @@ def small_legend(axes: Axes, handles: Sequence[Artist] | None = None, *, at: str
     handles : sequence of Artist, optional
         What in the panel has a label, if not given.
     at : str, optional
-        The corner, as matplotlib has it.
+        A corner, as matplotlib has it.
     columns : int, optional
     """
     return axes.legend(

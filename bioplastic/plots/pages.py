@@ -17,6 +17,9 @@ from bioplastic.plots.legends import labelled_in
 from bioplastic.plots.shown import ShownAxes, ShownFigure
 from bioplastic.plots.style import GREY, MM, SETTINGS, WIDTH
 
+ENTRY_MM = 4.4
+"""Height of an entry of a legend."""
+
 
 @contextmanager
 def page(height_mm: float, figure: Figure | None = None, *, width_mm: float = WIDTH / MM) -> Iterator[Figure]:
@@ -44,15 +47,17 @@ def page(height_mm: float, figure: Figure | None = None, *, width_mm: float = WI
 
 
 @contextmanager
-def panel(ax: Axes | None = None, *, width_mm: float = 150, height_mm: float = 75) -> Iterator[Axes]:
+def panel(ax: Axes | None = None, text: str = "", *, width_mm: float = 150, height_mm: float = 75) -> Iterator[Axes]:
     """Give the axes to draw into: those that somebody has, or some in a figure of their own, with a legend beside.
 
     Parameters
     ----------
     ax : Axes, optional
-        Get no legend: ``ax.legend()`` shows what has a label.
+        Get neither note nor legend: ``ax.legend()`` shows what has a label.
+    text : str, optional
+        A note below.
     width_mm, height_mm : float, optional
-        Of the figure, where `ax` is not given.
+        Of the figure; it is made higher where the legend needs it.
 
     Yields
     ------
@@ -65,8 +70,11 @@ def panel(ax: Axes | None = None, *, width_mm: float = 150, height_mm: float = 7
     with page(height_mm, width_mm=width_mm) as figure:
         axes = figure.add_subplot(axes_class=ShownAxes)
         yield axes
-        if labelled_in(axes):
-            axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, handlelength=3)
+        note(figure, text)
+        entries = labelled_in(axes)
+        if entries:
+            axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, handlelength=3)
+            figure.set_figheight(max(height_mm, ENTRY_MM * (len(entries) + 3)) * MM)
 
 
 def letter(axes: Axes, name: str) -> None:
@@ -103,7 +111,7 @@ def note(figure: Figure, text: str) -> None:
     figure.supxlabel("\n".join(textwrap.wrap(text, 150)), fontsize=6, x=0.01, ha="left", color="0.25")
 
 
-def over_seeds(n: int, drawn: str = "bars and bands") -> str:
+def over_seeds(n: int, drawn: str = "bars and bands", of: str = "seed") -> str:
     """Say what means and intervals are over, for the note of a figure.
 
     Parameters
@@ -112,6 +120,8 @@ def over_seeds(n: int, drawn: str = "bars and bands") -> str:
         Number of seeds.
     drawn : str, optional
         What shows the interval.
+    of : str, optional
+        What there are `n` of.
 
     Returns
     -------
@@ -119,5 +129,5 @@ def over_seeds(n: int, drawn: str = "bars and bands") -> str:
         A sentence.
     """
     if n == 1:
-        return "1 seed, and therefore no interval."
-    return f"Mean over {n} seeds; {drawn}: 95 % bootstrap interval over seeds."
+        return f"1 {of}, and therefore no interval."
+    return f"Mean over {n} {of}s; {drawn}: 95 % bootstrap interval over {of}s."

@@ -14,7 +14,7 @@ from bioplastic.plots.by_hop import changes, draw_changes, profile_by_hop
 from bioplastic.plots.curves import mean
 from bioplastic.plots.data import conditions
 from bioplastic.plots.legends import handle, legend_above, open_symbol, shade
-from bioplastic.plots.pages import heading, letters, note, over_seeds, page
+from bioplastic.plots.pages import letters, note, over_seeds, page
 from bioplastic.plots.style import DOTTED, GREY, looks
 from bioplastic.recording import Recording
 
@@ -67,14 +67,10 @@ def reach_figure(
         for axes in by_hop[1:]:
             axes.tick_params(labelleft=False)
         cosine, share = (drawn.add_subplot(grid[2, k]) for k in (0, 1))
-        profile_by_hop(ends[-1], "alignment", ax=cosine).set_ylabel(
-            "cosine of the change\nto the backprop gradient (1)"
-        )
-        profile_by_hop(ends[-1], "functional_downstream", ax=share).set_ylabel(
-            "share of the improvement\nkept by hops 0 to this one (1)"
-        )
-        for axes, end in zip((*by_hop, cosine, share), (*ends, ends[-1], ends[-1]), strict=True):
-            heading(axes, f"event frequency {end['event_fraction'].item():g}")
+        profile_by_hop(ends[-1], "alignment", ax=cosine)
+        cosine.set_ylabel("cosine of the change\nto the backprop gradient (1)")
+        profile_by_hop(ends[-1], "functional_downstream", ax=share)
+        share.set_ylabel("share of the improvement\nkept by hops 0 to this one (1)")
         panels = [a, b, *by_hop, cosine, share]
         letters(panels)
         d, e = (axes.get_label() for axes in panels[-2:])
