@@ -105,12 +105,12 @@ def arrival_by_hop(
         The dataset is not over these, or there is nothing in it.
     """
     found = conditions(summary, *PER_HOP)
-    names = [str(name) for name in found["learner"].values]
+    names = found["learner"].values.tolist()
     exact, above = (measured(found, name, *PER_HOP) for name in (EXACT, ABOVE))
     # A seed in which nothing arrives was lived nevertheless if it has a reach.
     lived = np.isfinite(measured(found, "reach", "learner", "seed"))
     lived |= np.isfinite(exact).any(-1) | np.isfinite(above).any(-1)
-    drawn_as, hop, n = styles or looks(names), found["hop"].values.astype(float), len(names)
+    drawn_as, hop, n = looks(names, styles), found["hop"].values, len(names)
     at = np.asarray(looks_at, float)
     times = np.concatenate([at, *(values[np.isfinite(values)] for values in (exact, above))])
     first, last = (float(times.min()), float(times.max())) if len(times) else (1.0, 1.0)

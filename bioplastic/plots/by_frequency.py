@@ -54,9 +54,9 @@ def reach_by_frequency(
     """
     found = conditions(summary, "learner", "event_fraction", "seed", "hop").sortby("event_fraction")
     fraction, last = found["event_fraction"].values.astype(float), found.sizes["hop"] - 1
-    names = [str(name) for name in found["learner"].values]
+    names = found["learner"].values.tolist()
     values, n = measured(found, variable, "learner", "seed", "event_fraction"), len(names)
-    drawn_as = styles or looks(names)
+    drawn_as = looks(names, styles)
     gaps = np.diff(np.log10(fraction))
     gap = float(gaps.min()) if len(gaps) else 0.5
     step = min(0.13, 0.65 / n) * min(gap, 0.5)

@@ -32,7 +32,7 @@ def draw_changes(axes: Axes, found: xr.Dataset, styles: Mapping[str, Style], sca
     styles : mapping of str to Style
     scale : LogRange
     """
-    hop, names = found["hop"].values.astype(float), [str(name) for name in found["learner"].values]
+    hop, names = found["hop"].values, found["learner"].values.tolist()
     values, floor = changes(found), floors(found)
     for k, name in enumerate(names):
         above = mean(values[k]) > np.nan_to_num(floor[k])
@@ -92,9 +92,9 @@ def change_by_hop(ds: xr.Dataset, *, styles: Mapping[str, Style] | None = None, 
         The dataset is not over these, or there is nothing in it.
     """
     found = conditions(ds, "learner", "hop")
-    hop, names = found["hop"].values.astype(float), [str(name) for name in found["learner"].values]
+    hop, names = found["hop"].values, found["learner"].values.tolist()
     means, floor = mean(changes(found), 1), floors(found)
-    drawn_as, scale = styles or looks(names), LogRange.of(np.stack([means, floor]))
+    drawn_as, scale = looks(names, styles), LogRange.of(np.stack([means, floor]))
     of = "seed" if "seed" in found.dims else "replicate"
     with panel(ax, over_seeds(changes(found).shape[1], "bands", of)) as axes:
         draw_changes(axes, found, drawn_as, scale)
@@ -154,9 +154,9 @@ def profile_by_hop(
         The dataset is not over these, or there is nothing in it.
     """
     found = conditions(summary, *PER_HOP)
-    hop, names = found["hop"].values.astype(float), [str(name) for name in found["learner"].values]
+    hop, names = found["hop"].values, found["learner"].values.tolist()
     values, n = measured(found, variable, *PER_HOP), len(names)
-    means, drawn_as = mean(values, 1), styles or looks(names)
+    means, drawn_as = mean(values, 1), looks(names, styles)
     least, most = (f(means, initial=v, where=np.isfinite(means)) for f, v in ((np.min, 0.0), (np.max, 1.0)))
     bottom, top = max(least, -1.0), min(most, 2.0)
     margin = 0.06 * (top - bottom)

@@ -54,10 +54,10 @@ def latency_by_hop(summary: xr.Dataset, *, styles: Mapping[str, Style] | None = 
         The dataset is not over these, or there is nothing in it.
     """
     found = conditions(summary, *PER_HOP)
-    names, hop = [str(name) for name in found["learner"].values], found["hop"].values.astype(float)
+    names, hop = found["learner"].values.tolist(), found["hop"].values
     latency = measured(found, "latency", *PER_HOP)
     speed = mean(measured(found, "time_per_hop", "learner", "seed"), 1)
-    drawn_as, shown = styles or looks(names), np.flatnonzero(np.isfinite(latency).any((1, 2)))
+    drawn_as, shown = looks(names, styles), np.flatnonzero(np.isfinite(latency).any((1, 2)))
     with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
         for k, i in enumerate(shown):
             there = np.isfinite(latency[i])
@@ -98,9 +98,9 @@ def mismatch_by_hop(summary: xr.Dataset, *, styles: Mapping[str, Style] | None =
         The dataset is not over these, or there is nothing in it.
     """
     found = conditions(summary, *PER_HOP)
-    names, hop = [str(name) for name in found["learner"].values], found["hop"].values.astype(float)
+    names, hop = found["learner"].values.tolist(), found["hop"].values
     values = np.stack([measured(found, name, *PER_HOP) for name, *_ in PHASES], axis=1)
-    drawn_as, shown = styles or looks(names), np.flatnonzero(np.isfinite(values).any((1, 2, 3)))
+    drawn_as, shown = looks(names, styles), np.flatnonzero(np.isfinite(values).any((1, 2, 3)))
     scale, n = LogRange.of(mean(values[shown], 2)), len(shown) * len(PHASES)
     with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
         for k, (i, p) in enumerate((i, p) for i in shown for p in range(len(PHASES))):

@@ -24,7 +24,7 @@ def mean(values: FLOAT, axis: int = 0) -> FLOAT:
     return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
-def shifted(x: ArrayLike, k: int, n: int, step: float = 0.12) -> FLOAT:
+def shifted(x: ArrayLike, k: int, n: int, step: float | None = None) -> FLOAT:
     """Move the k-th of n curves sideways, so that those that coincide stay visible.
 
     Parameters
@@ -32,9 +32,10 @@ def shifted(x: ArrayLike, k: int, n: int, step: float = 0.12) -> FLOAT:
     x : array
     k, n : int
     step : float, optional
-        From one curve to the next.
+        From one curve to the next; if not given, so little that all together stay within 1.
     """
-    return np.asarray(x, float) + step * (k - (n - 1) / 2)
+    apart = min(0.12, 1 / n) if step is None else step
+    return np.asarray(x, float) + apart * (k - (n - 1) / 2)
 
 
 def on_top(k: int, n: int) -> float:

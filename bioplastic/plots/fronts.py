@@ -140,7 +140,7 @@ def front(runs: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         The runs are not all of one learner and event fraction, or do not hold their change by occurrence.
     """
     for label in ("learner", "event_fraction"):
-        there = list(dict.fromkeys(runs[label].values.tolist())) if runs.get(label, xr.DataArray()).ndim else []
+        there = np.unique(runs[label].values).tolist() if label in runs.coords else []
         if len(there) > 1:
             raise RecordingError(
                 f"the runs have {label} {', '.join(map(str, there))}; choose one, such as "
@@ -150,7 +150,7 @@ def front(runs: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     if found is None:
         raise RecordingError("the runs do not hold their change by occurrence: there is no front to plot.")
     norm, colors = _scale([found])
-    with panel(ax, f"Mean over {found.n} run{'s' * (found.n > 1)}.", width_mm=110, height_mm=80) as axes:
+    with panel(ax, _described(runs, found.n), width_mm=110, height_mm=80) as axes:
         _draw_front(axes, found, norm, colors)
         hop_axis(axes, found.hop, along="y", most=6, margin=0.5)
         axes.set_xlabel("occurrence of the rare event")
@@ -159,6 +159,13 @@ def front(runs: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         figure.colorbar(ScalarMappable(norm, colors), ax=axes, label=CHANGE)
         axes.legend(handles=_meanings(), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     return axes
+
+
+def _described(runs: xr.Dataset, n: int) -> str:
+    labels = [f"{np.unique(runs['learner'].values)[0]}, "] if "learner" in runs.coords else []
+    if "event_fraction" in runs.coords:
+        labels.append(f"event frequency {np.unique(runs['event_fraction'].values)[0]:g}, ")
+    return f"{''.join(labels)}mean over {n} run{'s' * (n > 1)}."
 
 
 def front_figure(
@@ -198,7 +205,7 @@ def front_figure(
         raise RecordingError(
             f"there is no event fraction {fraction:g}; the recording has {', '.join(f'{f:g}' for f in recorded)}."
         )
-    names = [str(name) for name in summary["learner"].values]
+    names = summary["learner"].values.tolist()
     runs = learning_runs(recording, summary, fraction)
     fronts = [None if runs is None else _Front.of(runs.isel({RUN: runs["learner"].values == name})) for name in names]
     there = [one for one in fronts if one is not None]

@@ -50,7 +50,7 @@ def reach_figure(
     summary = summary.sortby("event_fraction")
     fractions = summary["event_fraction"].values
     ends = [summary.isel(event_fraction=k) for k in dict.fromkeys((0, len(fractions) - 1))]
-    styles = looks(str(name) for name in summary["learner"].values)
+    styles = looks(summary["learner"].values.tolist())
     with page(205, figure) as drawn:
         grid = drawn.add_gridspec(3, 2, height_ratios=(1, 1.1, 1))
         a, b = (drawn.add_subplot(grid[0, k]) for k in (0, 1))

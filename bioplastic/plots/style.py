@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Literal
@@ -78,19 +78,22 @@ SETTINGS = {
 """Of matplotlib, on a page."""
 
 
-def looks(learners: Iterable[str]) -> dict[str, Style]:
+def looks(learners: Iterable[str], styles: Mapping[str, Style] | None = None) -> dict[str, Style]:
     """How each learner is drawn: the known ones always alike, others in turn.
 
     Parameters
     ----------
     learners : iterable of str
+    styles : mapping of str to Style, optional
+        Of those that are to be drawn otherwise.
 
     Returns
     -------
     dict of str to Style
     """
     others = cycle(OTHERS)
-    return {name: _KNOWN[name] if name in _KNOWN else next(others) for name in dict.fromkeys(learners)}
+    known = _KNOWN | dict(styles or {})
+    return {name: known[name] if name in known else next(others) for name in dict.fromkeys(learners)}
 
 
 def styles(learners: tuple[str, ...]) -> tuple[Style, ...]:
