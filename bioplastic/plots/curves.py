@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from bioplastic.plots.axes import FLOAT, LogRange
@@ -105,7 +106,7 @@ def symbols(
     *,
     order: float = 2,
     size: float | None = None,
-) -> None:
+) -> tuple[Line2D, Line2D]:
     """Draw symbols, some of them open.
 
     Parameters
@@ -118,10 +119,15 @@ def symbols(
         Height in the stack of what is drawn.
     size : float, optional
         In points.
+
+    Returns
+    -------
+    filled, open : Line2D
     """
     at, height, full = np.asarray(x, float), np.asarray(y, float), np.asarray(filled, bool)
+    drawn = []
     for there, face, gid in ((full, look.color, "filled"), (~full, "white", "open")):
-        axes.plot(
+        drawn += axes.plot(
             at[there],
             height[there],
             linestyle="none",
@@ -131,7 +137,9 @@ def symbols(
             markerfacecolor=face,
             markeredgewidth=0.8,
             zorder=order,
-        )[0].set_gid(gid)
+            gid=gid,
+        )
+    return drawn[0], drawn[1]
 
 
 def points(
