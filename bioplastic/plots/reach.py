@@ -84,6 +84,7 @@ def reach_figure(
         note(
             drawn,
             f"{over_seeds(summary.sizes['seed'])} {SIDEWAYS} "
-            f"{d}: no symbol where nothing changed, as no change has no direction. {d}, {e}: values above 2 or below −1 are arrows at the edge.{replayed}",
+            f"{d}: no symbol where nothing changed, as no change has no direction. "
+            f"{d}, {e}: values above 2 or below −1 are arrows at the edge.{replayed}",
         )
     return drawn
