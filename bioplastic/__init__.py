@@ -1,15 +1,32 @@
-"""Bioplastic: how many hops upstream a change reaches, in spikes and in backprop."""
+"""Bioplastic: how many hops upstream a change reaches, in spikes and in backprop.
 
-from __future__ import annotations
+The public names stand in `__init__.pyi`, one a line. Each is imported when it is first asked for: Brian2 and torch take
+seconds to load.
+"""
 
-import importlib
+import ast
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
 
+_STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+_MODULE_OF = {name.name: line.module for line in _STUB.body if isinstance(line, ast.ImportFrom) for name in line.names}
+__all__ = list(_MODULE_OF)
+
 
 def __getattr__(name: str) -> Any:
-    """Import `bioplastic.audit` when it is first asked for: Brian2 takes seconds to load."""
-    if name == "audit":
-        return importlib.import_module("bioplastic.audit")  # a module that can be called
-    raise AttributeError(f"module 'bioplastic' has no attribute {name!r}")
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
+    from difflib import get_close_matches
+
+    nearest = "".join(f", but {known!r}" for known in get_close_matches(name, _MODULE_OF, n=1))
+    raise AttributeError(
+        f"module 'bioplastic' has no attribute {name!r}{nearest}; dir(bioplastic) lists its public names, and a module "
+        "is imported by its own: import bioplastic.reach."
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

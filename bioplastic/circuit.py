@@ -209,6 +209,21 @@ class Circuit:
             ]
         return tuple(ordered)
 
+    def _repr_html_(self) -> str:
+        """Return a row for each population, for a notebook; of a long circuit only the first and last."""
+        rows = [
+            f"<tr><td>{p.name}</td><td>{p.role}</td><td>{p.size}</td><td>{self.population_hops[p.name]:g}</td>"
+            f"<td>{', '.join(i.source for i in self.incoming(p)[:8])}</td></tr>"
+            for p in self.populations
+        ]
+        if len(rows) > 16:
+            rows = [*rows[:8], f"<tr><td colspan='5'>and {len(rows) - 16} more</td></tr>", *rows[-8:]]
+        head = "".join(f"<th>{name}</th>" for name in ("population", "role", "cells", "hops upstream", "hears from"))
+        return (
+            f"<table><caption>Circuit: {self.n_cells} cells, {self.n_hops} hops</caption><tr>{head}</tr>"
+            f"{''.join(rows)}</table>"
+        )
+
     def to_json(self) -> str:
         """Return the circuit as JSON text; `from_json` gives back an equal circuit."""
         return json.dumps(
@@ -313,3 +328,27 @@ def check_arrays(kind: str, given: Mapping[str, np.ndarray], shapes: Mapping[str
             raise CircuitError(f"{kind} of {name!r} have shape {given[name].shape}; the circuit needs {shape}.")
         if not np.isfinite(given[name]).all():
             raise CircuitError(f"{kind} of {name!r} contain NaN or infinity; give finite numbers.")
+
+
+def orthogonal_weights(circuit: Circuit, size: float, seed: int) -> Weights:
+    """Draw orthogonal weights, with biases that make every cell fire at half its maximal rate if those upstream do.
+
+    At a size of 2 a chain hands small differences on as they are, since the slope of phi is 1/2 (Saxe, McClelland and
+    Ganguli 2014, arXiv:1312.6120).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    size : float
+        All singular values.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    forward: dict[str, np.ndarray] = {}
+    bias = {p.name: np.zeros(p.size) for p in circuit.populations if p.role != "input"}
+    for projection in circuit.projections:
+        post, pre = circuit.shape(projection)
+        q, r = np.linalg.qr(rng.standard_normal((max(post, pre), max(post, pre))))
+        forward[projection.name] = size * (q * np.sign(np.diag(r)))[:post, :pre]
+        bias[projection.target] -= forward[projection.name].sum(1) / 2
+    return Weights(forward, bias)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from bioplastic.audit import Report
+    from bioplastic.auditing import Report
     from bioplastic.statistics import Estimate
     from bioplastic.verdicts import Comparison, Condition
 
@@ -479,7 +479,7 @@ def _networks(path: Path, model: Mapping[str, Any]) -> dict[str, Any]:
 def _audit(arguments: argparse.Namespace) -> int:
     from brian2 import BrianLogger, ms, prefs
 
-    from bioplastic.audit import EVENT, AuditError, audit
+    from bioplastic.auditing import EVENT, AuditError, audit
     from bioplastic.units import UnitError
 
     BrianLogger.suppress_name("unused_brian_object")  # nothing here will be run
@@ -513,7 +513,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _print_report(console: Console, name: str, report: Report) -> None:
-    from bioplastic.audit import VERDICTS
+    from bioplastic.auditing import VERDICTS
 
     rows = []
     for weights in _alike(report):

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bioplastic import reach
-from bioplastic.live import Lives
+from bioplastic.living import Lives
 from bioplastic.recording import labelled
 from bioplastic.statistics import spread
 from bioplastic.study.measure import changes, hop_axis
@@ -45,10 +45,9 @@ def compare(lives: Mapping[str, Lives]) -> xr.Dataset:
     for i, one in enumerate(lives.values()):
         start = one.life.weights
         real, sham = ([lived.weights for lived in all_lived] for all_lived in (one.real, one.sham))
-        measured = changes(one.circuit, start, real, sham[: len(real)], sham[-len(real) :])
-        change[i, : len(real)] = measured["change"].values
-        if len(sham) > len(real):  # in spikes; in the twin two shams are the same
-            floor[i] = spread(measured["change_floor"].values)
+        change[i, : len(real)] = changes(one.circuit, start, real, sham[: len(real)], real)["change"].values
+        if len(sham) > 1:  # in spikes; in the twin two shams are the same
+            floor[i] = spread(changes(one.circuit, start, sham[1:], sham[:-1], sham[1:])["change"].values)
         reached[i] = reach.reach(change[i, : len(one.real)].mean(0), floor[i])
     found = {
         "change": labelled(

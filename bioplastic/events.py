@@ -165,6 +165,17 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.kind)
 
+    def _repr_html_(self) -> str:
+        """Return how many events of each kind there are, for a notebook."""
+        counts = [(kind.name.lower().replace("_", " "), int((self.kind == kind).sum())) for kind in Kind]
+        rows = "".join(f"<tr><td>{name}</td><td>{n}</td><td>{n / len(self):.3g}</td></tr>" for name, n in counts if n)
+        stimuli = len(np.unique(self.stimulus[~self.resting]))
+        return (
+            f"<table><caption>Schedule: {len(self)} events, {stimuli} different stimuli, saliences "
+            f"{self.salience.min():g} to {self.salience.max():g}</caption>"
+            f"<tr><th>kind</th><th>events</th><th>fraction</th></tr>{rows}</table>"
+        )
+
     def __add__(self, later: Schedule) -> Schedule:
         return Schedule(*(np.concatenate([getattr(self, f.name), getattr(later, f.name)]) for f in fields(self)))
 
@@ -305,6 +316,32 @@ def random_life(
         salience=np.ones(n_events),
         rest=np.zeros(n_events, int),
     )
+
+
+def in_rounds(stimuli: np.ndarray, n_events: int, rng: np.random.Generator) -> np.ndarray:
+    """Put stimuli into random order, each once before any comes again, shape (n_events,).
+
+    Parameters
+    ----------
+    stimuli : array of int
+    n_events : int
+    rng : Generator
+    """
+    n_rounds = -(-n_events // len(stimuli))
+    return np.concatenate([rng.permutation(stimuli) for _ in range(n_rounds)])[:n_events]
+
+
+def lessons(task: Task, stimuli: np.ndarray) -> Schedule:
+    """Show each stimulus with its own outcome, all of them background.
+
+    Parameters
+    ----------
+    task : Task
+    stimuli : array of int, shape (n_events,)
+    """
+    n = len(stimuli)
+    kind = np.full(n, int(Kind.BACKGROUND))
+    return Schedule(stimuli, task.label[stimuli], kind, np.ones(n), np.zeros(n, int))
 
 
 def probes(stimuli: np.ndarray) -> Schedule:

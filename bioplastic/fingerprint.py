@@ -124,7 +124,11 @@ def _source(module: str) -> _Source | None:
     for statement in _flat(tree.body):
         for name in _defines(statement):
             nodes.setdefault(name, []).append(statement)
-    return _Source(package, nodes, _imports(_flat(tree.body), package))
+    imported = _imports(_flat(tree.body), package)
+    stub = path.with_suffix(".pyi")  # names that are imported when they are first asked for
+    if stub.exists():
+        imported |= _imports(_flat(ast.parse(stub.read_text(encoding="utf-8")).body), package)
+    return _Source(package, nodes, imported)
 
 
 def _file(module: str) -> Path | None:

@@ -12,7 +12,8 @@ from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.circuit import Feedback, Weights
 from bioplastic.events import Schedule, Timing
-from bioplastic.hippocampus import Memory, Replay
+from bioplastic.hippocampus.memory import Memory
+from bioplastic.hippocampus.parameters import Replay
 from bioplastic.units import quantity
 
 

@@ -7,7 +7,7 @@ Question
     screening does the front stop on its way through 20 hops?
 Source
     The argument and the model: docs/model.md; the circuit and its parameters: models/chain.py; the attention loop:
-    bioplastic/hippocampus.py. Results and what they are worth: docs/attention.md.
+    bioplastic/hippocampus/. Results and what they are worth: docs/attention.md.
 Command
     python scripts/attention.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time

@@ -43,8 +43,9 @@ from rich.table import Table
 from scipy import signal, sparse
 
 from bioplastic import plots, script, sweep
-from bioplastic.compiled.build import compile_network, source_key
+from bioplastic.compiled.build import compile_network
 from bioplastic.compiled.run import run_binary
+from bioplastic.fingerprint import code_of
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
 from bioplastic.statistics import Estimate, estimate
@@ -173,7 +174,7 @@ class Spikes:
 def compiled(config: Config) -> Path | None:
     """Return the folder of the compiled network, compiling it first if need be; None where there is no compiler."""
     size = config.n_pc, config.n_pvbc, config.duration
-    made_of = [source_key([Path(str(ca3.__file__))]), ca3.NEXT_SPIKE, repr(size)]
+    made_of = [code_of(ca3.program), ca3.NEXT_SPIKE, repr(size)]
     return compile_network(partial(ca3.program, *size), made_of)
 
 

@@ -33,7 +33,7 @@ from brian2 import Network, prefs, second
 from rich.table import Table
 
 from bioplastic import plots, reach, script, spiking, sweep
-from bioplastic.audit import audit
+from bioplastic.auditing import audit
 from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights

@@ -46,10 +46,10 @@ from bioplastic.circuit import Circuit, Weights
 from bioplastic.claims.criterion import ACCURACY_MARGIN, MIN_SEEDS
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life, Lived
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.rules.error_relay import ErrorRelay

@@ -10,8 +10,8 @@ Question
     replays what surprised it, in spikes; and the same without ripples.
 Source
     The argument: docs/model.md; the circuit and its parameters: models/chain.py; the replays:
-    bioplastic/replay_buffer.py (Lin 1992, doi:10.1007/BF00992699; Schaul et al. 2016, arXiv:1511.05952) and
-    bioplastic/hippocampus.py. What came out: docs/data_efficiency.md.
+    bioplastic/hippocampus/replay_buffer.py (Lin 1992, doi:10.1007/BF00992699; Schaul et al. 2016, arXiv:1511.05952) and
+    bioplastic/hippocampus/. What came out: docs/data_efficiency.md.
 Command
     python scripts/data_efficiency.py [--quick] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
@@ -51,10 +51,10 @@ from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
 from bioplastic.hippocampus import Hippocampus, Replay, Target
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life, Lived
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import LEARN, RELAY, ErrorRelay
 from bioplastic.rules.form import Rule

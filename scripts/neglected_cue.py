@@ -46,10 +46,10 @@ from bioplastic.cache import cache_folder
 from bioplastic.cells import CellParameters
 from bioplastic.circuit import Weights
 from bioplastic.events import Kind, Schedule, Timing, probes, random_life
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
 from bioplastic.statistics import estimate

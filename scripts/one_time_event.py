@@ -48,10 +48,10 @@ from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Event, Kind, Schedule, lay_out, random_life
 from bioplastic.hippocampus import Memory, Replay
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life, Lived
 from bioplastic.recording import schema1 as recording
 from bioplastic.recording.schema1 import Variable
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.statistics import Estimate, estimate
 from bioplastic.tasks import Task, digits
 

@@ -38,6 +38,15 @@ def frozen_garbage() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module")
+def little_garbage() -> Iterator[None]:
+    """The same for what other modules of tests have made before."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def cpp_compiler() -> None:
     """Skip what only compiled lives can show, where nothing compiles them."""

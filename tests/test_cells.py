@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, NeuronGroup, ms, mV
 
-from bioplastic.cells import EQUATIONS, PHI, CellParameters, phi, phi_slope
+from bioplastic.cells import EQUATIONS, PHI, CellParameters, _Text, phi, phi_slope
 from bioplastic.units import UnitError
 
 # 1/2 + 1/2 V/(1+V^4)^(1/4), worked out with a pocket calculator: 2^(1/4) = 1.189207115, 17^(1/4) = 2.030543185.
@@ -67,6 +67,30 @@ def test_phi_is_the_same_in_brian2(numpy_target):
 def test_phi_takes_an_expression():
     # The braces stand in parentheses, so that V + A is not torn apart.
     assert eval(PHI.format(v="a + b"), {"a": 0.25, "b": 0.75, "sqrt": np.sqrt}) == pytest.approx(BY_HAND[1.0])
+
+
+def test_phi_and_its_text_are_the_same_to_the_bit():
+    assert PHI == "(0.5 + 0.5*({v})/sqrt(sqrt(1 + ({v})**2*({v})**2)))"
+    v = np.linspace(-5, 5, 1001)
+    from_text = eval(PHI.format(v="v"), {"v": v, "sqrt": np.sqrt})
+    assert from_text.tobytes() == phi(v).tobytes()
+
+
+def test_text_keeps_what_belongs_together():
+    a, b = _Text("a", 4), _Text("b", 4)
+    for made, expected in [
+        ((1 + a) * b, "(1 + a)*b"),
+        (2 * (a * b), "2*(a*b)"),
+        (a * b / b, "a*b/b"),
+        (a / (b * a), "a/(b*a)"),
+        ((a * b) ** 2, "(a*b)**2"),
+        ((1 + a * b) ** 0.5, "sqrt(1 + a*b)"),
+        (1 + (2 + a), "1 + (2 + a)"),
+        (a**2 * b**2, "a**2*b**2"),
+    ]:
+        assert made.text == expected
+    with pytest.raises(TypeError):  # what it cannot write down, it does not pretend to
+        a - b
 
 
 @pytest.mark.parametrize(

@@ -679,7 +679,7 @@ def network():
     assert main(["audit", model(relay)]) == 1
     assert main(["audit", model(relay), "--relays", "relay"]) == 0
     declared = relay.replace("    net.add(", "    declare_relay(relay)\n    net.add(")
-    declared = "\nfrom bioplastic.audit import declare_relay\n" + declared
+    declared = "\nfrom bioplastic.auditing import declare_relay\n" + declared
     assert main(["audit", model(declared)]) == 0
     assert main(["audit", model(declared), "--relays"]) == 1
     assert "populations by declaration, because they relay spikes: relay" in capsys.readouterr().out

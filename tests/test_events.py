@@ -14,7 +14,9 @@ from bioplastic.events import (
     Schedule,
     ScheduleError,
     Timing,
+    in_rounds,
     lay_out,
+    lessons,
     probes,
     random_life,
 )
@@ -287,3 +289,31 @@ def test_rests_after_no_events(which, message):
     with pytest.raises(ScheduleError) as caught:
         life(0.5, 4).with_rest_after(which, 40 * ms, TIMING)
     assert str(caught.value) == message
+
+
+def test_a_schedule_shows_itself_in_a_notebook_in_a_few_lines():
+    html = (life(0.25, 2000) + probes(np.arange(3)))._repr_html_()
+    assert len(html) < 5000
+    assert "<caption>Schedule: 2003 events" in html
+    assert "<td>rare</td><td>500</td>" in html
+    assert "<td>probe</td><td>3</td>" in html
+
+
+def test_phases_that_let_activity_settle():
+    timing = Timing.settling(12)
+    assert timing.lead == 400 * ms
+    assert timing.event == 550 * ms
+
+
+def test_every_stimulus_comes_once_before_any_comes_again():
+    found = in_rounds(np.array([3, 5, 8]), 8, np.random.default_rng(0))
+    assert len(found) == 8
+    assert sorted(found[:3].tolist()) == sorted(found[3:6].tolist()) == [3, 5, 8]
+    assert found[6] != found[7]
+
+
+def test_lessons_show_each_stimulus_with_its_own_outcome():
+    schedule = lessons(TASK, np.array([0, 5, 5]))
+    np.testing.assert_array_equal(schedule.outcome, TASK.label[[0, 5, 5]])
+    assert (schedule.kind == Kind.BACKGROUND).all()
+    schedule.check(TASK)

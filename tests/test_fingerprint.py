@@ -87,6 +87,15 @@ def test_names_through_a_module_are_followed(tmp_path):
     assert code_of(tmp_path, "script.figure", helper=HELPER.replace("2.0", "3.0")) != before
 
 
+@pytest.mark.parametrize("name", ["bp.digits", "digits"])
+def test_public_names_are_followed_to_where_they_are_defined(tmp_path, name):
+    script = f"import bioplastic as bp\nfrom bioplastic import digits\n\n\ndef measure():\n    return {name}()\n"
+    code = "import script; from bioplastic.fingerprint import definitions; print(*definitions(script.measure))"
+    tmp_path.joinpath("script.py").write_text(script)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "('bioplastic.tasks', 'digits')" in done.stdout
+
+
 def test_a_module_counts_as_a_whole(tmp_path):
     assert code_of(tmp_path, "helper", helper=HELPER.replace("red", "blue")) != code_of(tmp_path, "helper")
 

@@ -10,8 +10,8 @@ from brian2 import Hz, ms, mV, second
 from bioplastic.cells import phi
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Event, Kind, Schedule, ScheduleError, Timing, lay_out
+from bioplastic.hippocampus.replay_buffer import ReplayBuffer
 from bioplastic.life import Life
-from bioplastic.replay_buffer import ReplayBuffer
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.spiking.models import model

@@ -1,5 +1,6 @@
 """Every script answers --help, and runs in its --quick form to the output that it promises."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -9,9 +10,13 @@ from pathlib import Path
 
 import h5py
 import pytest
+from same_numbers.compare import differences
+
+from bioplastic.compiled.toolchain import compiler, processor
 
 ROOT = Path(__file__).resolve().parents[1]
 PRINTS_ONLY = {"benchmark.py"}
+KEPT = ROOT / "tests" / "same_numbers"
 
 
 every_script = pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name)
@@ -66,6 +71,14 @@ def test_quick_run(script: Path, tmp_path: Path) -> None:
     out = Path(os.environ.get("BIOPLASTIC_QUICK_RUNS", tmp_path / "results")) / f"{script.stem}.h5"
     run(script, "--quick", "--out", str(out), cwd=tmp_path, timeout=900)
     check_recording(out)
+    if (KEPT / f"{script.stem}.npz").exists() and same_processor():
+        assert not differences(script.stem, out)
+
+
+def same_processor() -> bool:
+    """Whether this is the kind of processor that the kept numbers are from: compiled code is made for the very one."""
+    here = hashlib.sha256(processor().encode()).hexdigest()[:16]
+    return compiler() is not None and here == (KEPT / "processor").read_text().strip()
 
 
 def test_recording_check_can_fail(tmp_path: Path) -> None:

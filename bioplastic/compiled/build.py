@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import hashlib
 import json
@@ -11,7 +10,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from bioplastic.compiled.toolchain import (
     compiler_command,
     processor,
 )
+from bioplastic.fingerprint import code_of
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def compile_network(make: Callable[[], Program], made_of: Sequence[str]) -> Path
         Returns the network. It is called in a process of its own and is pickled to get there: a function of a module
         that can be imported, or a `functools.partial` of one.
     made_of : sequence of str
-        All that the program depends on, such as the `source_key` of its sources, and sizes: another text, another
-        program. The versions of Brian2 and of the compiler, and the processor, are added here.
+        All that the program depends on, such as `bioplastic.fingerprint.code_of` what makes it, and sizes: another
+        text, another program. The versions of Brian2 and of the compiler, and the processor, are added here.
 
     Returns
     -------
@@ -82,8 +82,11 @@ def compile_network(make: Callable[[], Program], made_of: Sequence[str]) -> Path
     version = compiler()
     if version is None:
         return None
-    ours = source_key(sorted(Path(__file__).parent.glob("*.py")))
-    key = hashlib.sha256("\0".join([*made_of, ours, brian2.__version__, version, processor()]).encode()).hexdigest()
+    key = hashlib.sha256(
+        "\0".join(
+            [*made_of, code_of(_compile_in_child, compile_here), brian2.__version__, version, processor()]
+        ).encode()
+    ).hexdigest()
     folder = cache.cache_folder() / "models" / key[:16]
     if not (folder / "manifest.json").exists():
         with (
@@ -99,23 +102,6 @@ def compile_network(make: Callable[[], Program], made_of: Sequence[str]) -> Path
             else:
                 Path(scratch).mkdir()  # for TemporaryDirectory to remove
     return folder
-
-
-def source_key(paths: Iterable[Path]) -> str:
-    """Return a text that changes when what Python files do changes, and not with their comments and docstrings."""
-    found = []
-    for path in paths:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(body := getattr(node, "body", None), list):
-                # A string that stands alone does nothing, whether or not Python counts it as a docstring.
-                node.body = [line for line in body if not _is_text(line)]  # type: ignore[attr-defined]
-        found.append(ast.dump(tree))
-    return hashlib.sha256("\0".join(found).encode()).hexdigest()
-
-
-def _is_text(line: ast.stmt) -> bool:
-    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
 
 
 def refuse_network_operations(network: Network) -> None:

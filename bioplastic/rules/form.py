@@ -151,6 +151,16 @@ class Rule(Protocol):
         """The parameters by the names that the cells' equations give them."""
 
 
+@dataclass(frozen=True)
+class BareRule:
+    """What a compiler has to know of a rule: the code, and which parameters the cells have."""
+
+    code: Code
+    cell_values: Mapping[str, float | Quantity]
+    theta: float = 1.0
+    eta: float = 0.0
+
+
 def reference_step(
     before: State, rule: Rule, parameters: CellParameters, outside: Outside, *, dt: Quantity = 1 * ms
 ) -> tuple[State, np.ndarray, np.ndarray]:

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import brian2
 import numpy as np
@@ -17,11 +17,13 @@ from brian2 import second
 from brian2.units.fundamentalunits import Quantity
 
 from bioplastic.circuit import CircuitError
-from bioplastic.compiled.build import compile_network, source_key
+from bioplastic.compiled.build import compile_network
 from bioplastic.compiled.run import run_binary
 from bioplastic.compiled.toolchain import NO_COMPILER, CompilationError
 from bioplastic.events import NO_OUTCOME, Timeline, lay_out
+from bioplastic.fingerprint import code_of
 from bioplastic.life import Life, Lived
+from bioplastic.rules.form import BareRule, Rule
 from bioplastic.spiking.assembly import assemble, program
 from bioplastic.spiking.health import check_health
 from bioplastic.spiking.memory import memory_values
@@ -29,12 +31,6 @@ from bioplastic.spiking.network import start_values
 from bioplastic.spiking.results import lived, result_variables
 from bioplastic.spiking.spec import ModelSpec
 from bioplastic.tasks import Task
-
-_SOURCES = (
-    *("cells.py", "chance.py", "circuit.py", "events.py", "hippocampus.py"),
-    *(f"spiking/{name}.py" for name in ("assembly", "groups", "health", "memory", "network", "results", "spec")),
-)
-"""What a program is made of, beside the rules."""
 
 
 def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model:
@@ -73,15 +69,15 @@ def model(spec: ModelSpec, task: Task, *, compiled: bool | None = None) -> Model
 
 def _compiled(spec: ModelSpec) -> Path | None:
     """Return the folder of the compiled model, compiling it first if need be; None where there is no compiler."""
-    package = Path(__file__).parents[1]
-    sources = [*(package / name for name in _SOURCES), *sorted((package / "rules").glob("*.py"))]
+    # Not the rule itself: the child process that compiles need not know the class, which may be a notebook's.
+    bare = replace(spec, rule=cast(Rule, BareRule(spec.rule.code, spec.rule.cell_values)))
     made_of = [
-        source_key(sources),
+        code_of(program),
         spec.circuit.to_json(),
         repr({k: v for k, v in asdict(spec).items() if k not in ("circuit", "rule")}),
         repr(spec.rule.code),
     ]
-    return compile_network(partial(program, spec), made_of)
+    return compile_network(partial(program, bare), made_of)
 
 
 class Model:

@@ -15,7 +15,8 @@ from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.hippocampus import Hippocampus
 from bioplastic.life import Life, Lived
-from bioplastic.spiking import Model, ModelSpec, model
+from bioplastic.spiking.models import Model, model
+from bioplastic.spiking.spec import ModelSpec
 from bioplastic.study.design import Condition
 from bioplastic.study.learner import Learner, check_learners
 from bioplastic.tasks import Task

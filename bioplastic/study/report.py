@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from bioplastic.recording import Recording
 from bioplastic.statistics import interval
+from bioplastic.terminal import console
 
 if TYPE_CHECKING:
     from bioplastic.study.study import Study
-
-NO_TERMINAL_WIDTH = 110
-"""Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
-
-
-def console() -> Console:
-    """Return the console that studies print on."""
-    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if fits else NO_TERMINAL_WIDTH, markup=False, highlight=False, emoji=False)
 
 
 def table(title: str, headings: Iterable[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
-from bioplastic import fingerprint, live
+from bioplastic import fingerprint, living
 from bioplastic.compiled.run import end_programs
 from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.life import Life, Lived
@@ -21,26 +22,12 @@ from bioplastic.study.bench import Ask
 from bioplastic.study.design import Condition
 from bioplastic.study.learner import StudyError
 from bioplastic.study.record import of_lives, refuse_unknown
-from bioplastic.study.report import console
 from bioplastic.study.study import Runs, Study
+from bioplastic.terminal import console, progress_bar
 
 
 class Stopped(RuntimeError):
     """Another part of the study failed or was interrupted."""
-
-
-def progress_bar(*, shown: bool = True) -> Progress:
-    """Return a progress bar with the time left, for a terminal or a notebook."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
-        console=console(),
-        disable=not shown,
-    )
 
 
 def provenance(study: Study[Any], settings: Any, circuit: str = "") -> Provenance:
@@ -58,7 +45,7 @@ def provenance(study: Study[Any], settings: Any, circuit: str = "") -> Provenanc
         settings=asdict(settings),
         circuit=circuit,
         # Nothing that only draws or prints: a study names its figures, so it is not itself among the roots.
-        code=fingerprint.code_of(study.bench, study.plan, study.measure, live, *study.made_of),
+        code=fingerprint.code_of(study.bench, study.plan, study.measure, living, *study.made_of),
         script=study.name if study.script is None else study.script.name,
         source="" if study.script is None else study.script.read_text(encoding="utf-8"),
     )
@@ -103,23 +90,13 @@ def run(
         recorder.close()
 
 
-class _one_torch_thread:  # a context, not a thing
-    """Leave the other cores to the lives that run beside torch; afterwards as it was."""
-
-    def __enter__(self) -> None:
-        try:
-            import torch
-        except ImportError:
-            self.before = None
-            return
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *error: object) -> None:
-        if self.before is not None:
-            import torch
-
-            torch.set_num_threads(self.before)
+def _one_torch_thread() -> AbstractContextManager[None]:
+    """Leave the other cores to the lives that run beside torch."""
+    try:
+        from bioplastic.twin import one_thread
+    except ModuleNotFoundError:  # without torch there are learners that spike
+        return nullcontext()
+    return one_thread()
 
 
 @dataclass

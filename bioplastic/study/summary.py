@@ -10,6 +10,7 @@ import xarray as xr
 
 from bioplastic.recording import RUN, stack
 from bioplastic.study.design import Condition
+from bioplastic.study.learner import StudyError
 
 
 def by_labels(runs: Sequence[tuple[Condition, xr.Dataset]], *labels: str) -> xr.Dataset:
@@ -29,9 +30,18 @@ def by_labels(runs: Sequence[tuple[Condition, xr.Dataset]], *labels: str) -> xr.
 
     Raises
     ------
-    ValueError
+    StudyError
+        There is no run, or a run lacks one of the labels.
+    RecordingError
         Two runs have the same values of the labels.
     """
+    if not runs:
+        raise StudyError(f"there are no runs to spread over {', '.join(labels)}.")
+    for condition, _ in runs:
+        if missing := [name for name in labels if name not in condition.labels]:
+            raise StudyError(
+                f"{condition.kind}: runs have no label {missing[0]!r}; they have {', '.join(condition.labels)}."
+            )
     stacked = stack([({name: c[name] for name in labels}, dataset) for c, dataset in runs], "runs")
     values = {name: list(dict.fromkeys(c[name] for c, _ in runs)) for name in labels}
     places = [tuple(values[name].index(c[name]) for name in labels) for c, _ in runs]
@@ -46,14 +56,6 @@ def by_labels(runs: Sequence[tuple[Condition, xr.Dataset]], *labels: str) -> xr.
         for place, row in zip(places, variable.values, strict=True):
             array[place] = row
         spread[name] = xr.Variable((*labels, *variable.dims[1:]), array, variable.attrs)
-    axes: dict[Any, Any] = {name: xr.Variable(name, stacked_values(v), _about(name)) for name, v in values.items()}
+    about = {name: {"units": "1", "long_name": name.replace("_", " ")} for name in labels}
+    axes: dict[Any, Any] = {name: xr.Variable(name, np.asarray(v), about[name]) for name, v in values.items()}
     return xr.Dataset(spread, axes | {k: v for k, v in stacked.coords.items() if RUN not in v.dims})
-
-
-def stacked_values(values: Sequence[Any]) -> np.ndarray:
-    """Labels as an array."""
-    return np.asarray(values)
-
-
-def _about(name: str) -> dict[str, str]:
-    return {"units": "1", "long_name": name.replace("_", " ")}

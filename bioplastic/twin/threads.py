@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import torch
 
-_TAKING_TURNS = threading.RLock()
+_changing = threading.Lock()
+_before: list[int] = []
+"""How many threads torch had before anybody came here, once for everybody who is here."""
 
 
 @contextmanager
@@ -17,13 +19,16 @@ def one_thread() -> Iterator[None]:
 
     How sums and products of matrices are rounded depends on how many threads share them. At the sizes of this library
     more are no quicker, and where other programs want the cores too they are many times slower, waiting for each other.
-    Their number is the whole process's, so that Python threads that come here take turns: else the first to leave would
-    change it for the others.
+    The number is in part the whole process's: where several Python threads are here at once, only the last to leave
+    gives it back, so that nobody's changes while it computes; the others go on with one.
     """
-    with _TAKING_TURNS:
-        before = torch.get_num_threads()
+    with _changing:
+        _before.append(_before[0] if _before else torch.get_num_threads())
         torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        with _changing:
+            before = _before.pop()
+            if not _before:
+                torch.set_num_threads(before)

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 RTOL, ATOL = 1e-9, 1e-12
 """The twin rounds by the size of its batch; spikes are the same to the bit, and so is what is counted from them."""
 SEARCHED, SEARCHED_RTOL = "predictive coding, equilibrium", 1e-6
-"""Its equilibrium is searched to this tolerance, all networks of a batch together, and batches are put together anew."""
+"""Its equilibrium is searched to this tolerance, by all of a batch together; batches are put together anew."""
 GONE = ("replay",)
 """Axes that had one label only."""
 
@@ -60,7 +60,7 @@ def difference(new: xr.DataArray, old: np.ndarray, dims: list[str]) -> str:
     if "learner" in dims and SEARCHED in (names := new["learner"].values.tolist()):
         np.moveaxis(rtol, dims.index("learner"), 0)[names.index(SEARCHED)] = SEARCHED_RTOL
     same = np.abs(values.astype(float) - old.astype(float)) <= ATOL + rtol * np.abs(old.astype(float))
-    same |= (values == old) | ((values != values) & (old != old))  # infinities; NaN is not itself
+    same |= (values == old) | (np.isnan(values.astype(float)) & np.isnan(old.astype(float)))
     if same.all():
         return ""
     k = np.unravel_index(int(np.argmin(same)), same.shape) if same.ndim else ()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bioplastic.audit.flow import paths
-from bioplastic.audit.report import hops_text
+from bioplastic.auditing.paths import distances
+from bioplastic.auditing.report import hops_text
 from bioplastic.circuit import Circuit, Weights
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def audit_twin(
     for projection in circuit.projections:
         a, b = names.index(projection.source), names.index(projection.target)
         joined[a, b] = joined[b, a] = True
-    distance = paths(joined)
+    distance = distances(joined)
     rates = (rule or Backprop(eta=1.0)).rates(circuit.n_hops)
     rows = []
     for projection, hop in zip(circuit.projections, circuit.hops, strict=True):

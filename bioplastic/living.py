@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from bioplastic.cache import cache_folder
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.events import Schedule, Timing
+from bioplastic.events import Schedule, Timing, lay_out
 from bioplastic.life import Life, Lived
 from bioplastic.tasks import Task
+from bioplastic.terminal import progress_bar
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,7 @@ class Lives:
         The first real one.
     real, sham : tuple of Lived, shape (n_replicates,)
         Pairs that share their spike phases; nothing else differs from pair to pair. In the twin, where nothing is
-        random, there is one. In spikes there is one more sham than there are real lives, to measure how far two shams
-        drift apart.
+        random, there is one. In spikes there are two shams or more, to measure how far two of them drift apart.
     """
 
     circuit: Circuit
@@ -50,6 +52,33 @@ class Lives:
             f"{schedule.n_occurrences} of them rare; {self.circuit.n_hops} hops. "
             "<code>bioplastic.compare({'a name': lives})</code> says how far change reached.</p>"
         )
+
+
+def pretrain(circuit: Circuit, task: Task, seed: int = 0) -> Weights:
+    """Teach the background of a task, and nothing else, to a fresh network; afterwards from the cache.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    seed : int, optional
+        Of start weights, batches and noise.
+
+    Returns
+    -------
+    Weights
+    """
+    from bioplastic.twin import pretrained
+
+    with progress_bar() as bar:
+        row = bar.add_task("pretraining", total=100)
+        return pretrained(
+            circuit,
+            task,
+            [seed],
+            cache=cache_folder() / "weights",
+            progress=lambda done: bar.update(row, completed=int(100 * done)),
+        )[0]
 
 
 def live(
@@ -105,18 +134,16 @@ def live(
 
         real_lived, sham_lived = twin.live(circuit, task, [life, sham])
         return Lives(circuit, task, life, (real_lived,), (sham_lived,))
-    from concurrent.futures import ThreadPoolExecutor
-
-    from bioplastic.events import lay_out
-    from bioplastic.spiking import ModelSpec, model
+    from bioplastic.spiking.models import model
+    from bioplastic.spiking.spec import ModelSpec
 
     n_steps = len(lay_out(events, timing).stimulus)
     made = model(ModelSpec.with_room(circuit, rule, task, n_steps), task)
     pairs = range(replicates)
     wanted = [
         *(replace(life, phases=seed + k) for k in pairs),
-        *(replace(sham, phases=seed + k) for k in (*pairs, replicates)),
+        *(replace(sham, phases=seed + k) for k in (range(max(replicates, 2)))),
     ]
-    with ThreadPoolExecutor(2) as pool:
-        lived = list(pool.map(made.live, wanted))
+    with progress_bar() as bar, ThreadPoolExecutor(2) as pool:
+        lived = list(bar.track(pool.map(made.live, wanted), total=len(wanted), description="lives"))
     return Lives(circuit, task, life, tuple(lived[:replicates]), tuple(lived[replicates:]))

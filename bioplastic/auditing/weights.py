@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from brian2 import (
-    Clock,
-    NeuronGroup,
-    Synapses,
-)
+from brian2 import Clock, NeuronGroup, Synapses
 from brian2.core.variables import ArrayVariable
 from brian2.equations.equations import PARAMETER
 
-from bioplastic.audit.graph import Edge, Graph, real
-from bioplastic.audit.report import AuditError
+from bioplastic.auditing.graph import Edge, Graph
+from bioplastic.auditing.parts import Parts, real
+from bioplastic.auditing.paths import reachable
+from bioplastic.auditing.report import AuditError
 
 
 def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[str]]:
@@ -32,7 +31,7 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
     by_event: dict[int, set[int]] = {key: set() for key in names}  # as `reads`, in pathways alone
     feeds: dict[int, set[str]] = {key: set() for key in names}  # -> ends of the cells that read it
     for key, end, line, sources in graph.uses:
-        own = {k for node, _, _ in sources for k in [graph.key(node)] if k in names}
+        own = {k for node, _ in sources for k in [graph.key(node)] if k in names}
         if key not in names:
             for k in own:
                 feeds[k] |= {end} if end else {"other"} if graph.is_of_cells(key) else set()
@@ -41,7 +40,7 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
         if graph.lines[line].synaptic:
             by_event[key] |= own - {key}
         changing[key] |= {
-            direct or "other" for node, direct, _ in sources if graph.key(node) not in names and graph.moves(node)
+            direct or "other" for node, direct in sources if graph.key(node) not in names and graph.moves(node)
         }
     for tables in (graph.tables, graph.suspects):
         for line in tables:
@@ -49,20 +48,15 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
                 if at == line and key in names:
                     changing[key].add("other")
 
-    def closure(key: int, table: Mapping[int, set[int]]) -> set[int]:
-        found, pending = {key}, [key]
-        while pending:
-            new = table[pending.pop()] - found
-            found |= new
-            pending += new
-        return found
+    def made_from(key: int) -> set[int]:
+        return reachable([key], reads.__getitem__)
 
     def plastic(key: int, ends: set[str]) -> bool:
         sender = {"pre": {"post"}, "post": {"pre"}}.get("".join(ends), set()) if len(ends) == 1 else set()
-        return any(changing[k] - sender for k in closure(key, reads))
+        return any(changing[k] - sender for k in made_from(key))
 
     def learns_from_both(key: int) -> bool:
-        return {"pre", "post"} <= {end for k in closure(key, reads) for end in changing[k]}
+        return {"pre", "post"} <= {end for k in made_from(key) for end in changing[k]}
 
     def passes_on(key: int, through: set[str]) -> bool:
         return plastic(key, through) and any(key in by_event[other] for other in names if feeds[other])
@@ -76,7 +70,7 @@ def synaptic_weights(graph: Graph, synapses: Synapses) -> tuple[list[str], list[
     for key, direct in feeds.items():
         if key not in written:
             continue
-        through = {end for other in names if key in closure(other, reads) for end in feeds[other]}
+        through = {end for other in names if key in made_from(other) for end in feeds[other]}
         parameter = names[key] in synapses.equations and synapses.equations[names[key]].type == PARAMETER
         if direct and plastic(key, direct):
             sender = {"pre": {"post"}, "post": {"pre"}}.get("".join(direct), set())
@@ -103,6 +97,12 @@ def owned(variable: Any, group: Any) -> bool:
     )
 
 
+def synaptic_variables(parts: Parts) -> str:
+    """All that could be a weight of synapses, in words."""
+    known = [f"{n}.{v}" for n, s in parts.synapses.items() for v in s.variables if owned(s.variables[v], s)]
+    return ", ".join(sorted(known)) or "none"
+
+
 def cell_parameters(graph: Graph, group: Any) -> list[str]:
     """Parameters of cells that only events change, and by what the cells hold: biases and thresholds that learn.
 
@@ -118,7 +118,7 @@ def cell_parameters(graph: Graph, group: Any) -> list[str]:
             continue
         uses = [(line, sources) for key, _, line, sources in graph.uses if key == id(variable)]
         by_event = all(graph.lines[line].via.startswith(("reset", "run_on_event")) for line, _ in uses)
-        reads = {graph.nodes[n].variable for _, sources in uses for n, _, _ in sources}
+        reads = {graph.nodes[n].variable for _, sources in uses for n, _ in sources}
         reads = {r for r in reads if not r.endswith("space")} - {name}
         if uses and by_event and reads and _driven(graph, variable, group):
             found.append(name)
@@ -129,19 +129,19 @@ def _driven(graph: Graph, variable: Any, group: Any) -> bool:
     """Whether anything that is not of its own group can reach a variable."""
     if graph.opaque:
         return True
-    into: dict[int, list[Edge]] = {}
+    into: dict[int, list[Edge]] = defaultdict(list)
     for edge in graph.edges:
-        into.setdefault(edge.target, []).append(edge)
-    pending = graph.all_nodes(variable).tolist()
-    found = set(pending)
-    while pending:
-        for edge in into.get(pending.pop(), ()):
-            if edge.line in graph.suspects or graph.nodes[edge.source].owner != group.name:
-                return True
-            if edge.source not in found:
-                found.add(edge.source)
-                pending.append(edge.source)
-    return False
+        into[edge.target].append(edge)
+
+    def own(node: int) -> list[int]:
+        return [edge.source for edge in into[node] if graph.nodes[edge.source].owner == group.name]
+
+    reached = reachable(graph.all_nodes(variable).tolist(), own)
+    return any(
+        edge.line in graph.suspects or graph.nodes[edge.source].owner != group.name
+        for node in reached
+        for edge in into[node]
+    )
 
 
 @dataclass(frozen=True)
@@ -161,22 +161,21 @@ class Chosen:
 def choose(graph: Graph, weights: Collection[str] | None) -> Chosen:
     """Find the plastic variables, or take those that the caller names."""
     if weights is None:
-        found = {name: synaptic_weights(graph, s) for name, s in graph.synapses.items()}
+        found = {name: synaptic_weights(graph, s) for name, s in graph.parts.synapses.items()}
         synaptic = {name: weights for name, (weights, _) in found.items() if weights}
-        cellular = {name: cell_parameters(graph, g) for name, g in graph.groups.items()}
+        cellular = {name: cell_parameters(graph, g) for name, g in graph.parts.groups.items()}
         joining = [name for name, (_, both_ends) in found.items() if both_ends] or list(synaptic)
         return Chosen(synaptic, {k: v for k, v in cellular.items() if v}, joining)
     chosen: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
     for weight in weights:
         owner, _, variable = weight.partition(".")
-        for table, owners in zip(chosen, (graph.synapses, graph.groups), strict=True):
+        for table, owners in zip(chosen, (graph.parts.synapses, graph.parts.groups), strict=True):
             if owner in owners and owned(owners[owner].variables.get(variable), owners[owner]):
                 table.setdefault(owner, []).append(variable)
                 break
         else:
-            known = [f"{n}.{v}" for n, s in graph.synapses.items() for v in s.variables if owned(s.variables[v], s)]
             raise AuditError(
                 f"weights: there is no {weight!r} in the network; give 'object.variable', for synapses one of "
-                f"{', '.join(sorted(known)) or 'none'}."
+                f"{synaptic_variables(graph.parts)}."
             )
     return Chosen(*chosen, list(chosen[0]))

@@ -1,122 +1,15 @@
-"""How far signals travel: distances between populations, and what can reach what, and when."""
+"""What can reach what, and when: signals on their way to a weight."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from bioplastic.audit.graph import Edge, Graph, depth_zero, root
-from bioplastic.audit.report import Link
-
-
-class Space:
-    """Populations and how far they are from each other along the neighbourhood."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        plastic: Collection[str],
-        neighbours: Collection[str] | None,
-        relays: Collection[str] = (),
-    ) -> None:
-        self.graph = graph
-        n = len(graph.populations)
-        joins = {name: self._pairs(name) for name in graph.synapses}
-        base = [k for k in joins if k in (plastic if neighbours is None else neighbours)] or list(joins)
-        self.base = base
-        inner = np.zeros((n, n), bool)
-        for name in base:
-            inner[joins[name][:, 0], joins[name][:, 1]] = True
-        inner |= inner.T
-        # A relay is the neighbour of whatever it has synapses with.
-        self.relayed = [k for k in joins if k not in base and self._of_relay(k, relays)]
-        self.without_relays = paths(inner)
-        for name in self.relayed:
-            a, b = joins[name].T
-            inner[a, b] = inner[b, a] = True
-        # Populations that the neighbourhood joins.
-        self.inside: np.ndarray = np.any(inner, axis=0) if base else np.ones(n, bool)
-        self.is_relay = np.array([p.group in relays for p in graph.populations], bool)
-        self.added: list[str] = []
-        if neighbours is None:
-            # Other synapses make neighbours only of what would not be connected at all.
-            part = _components(inner)
-            for name in (k for k in joins if k not in (*base, *self.relayed)):
-                a, b = joins[name].T
-                new = self.inside[a] & self.inside[b] & (part[a] != part[b])
-                if new.any():
-                    self.added.append(name)
-                    inner[a[new], b[new]] = inner[b[new], a[new]] = True
-        everything = np.zeros((n, n), bool)
-        for pairs in joins.values():
-            everything[pairs[:, 0], pairs[:, 1]] = everything[pairs[:, 1], pairs[:, 0]] = True
-        self.everything = everything
-        self.distance = self._distances(inner, everything)
-
-    def _of_relay(self, name: str, relays: Collection[str]) -> bool:
-        synapses = self.graph.synapses[name]
-        ends = (root(synapses.source).name, root(synapses.target).name)
-        return depth_zero(synapses) and any(end in relays for end in ends)
-
-    def _pairs(self, name: str) -> np.ndarray:
-        return np.unique(self.graph.ends[name], axis=0)
-
-    def _distances(self, inner: np.ndarray, everything: np.ndarray) -> np.ndarray:
-        """Distances; those outside the neighbourhood are reached from it, and never lead through to another part."""
-        n = len(inner)
-        near = paths(inner)
-        out = ~self.inside
-        outer = paths(everything & out[:, None] & out[None, :])
-        # From inside to outside: a path inside, one synapse out, a path outside.
-        step = np.where(everything & self.inside[:, None] & out[None, :], 1.0, np.inf)
-        leave = _min_plus(_min_plus(near, step), outer)
-        through = _min_plus(leave.T, leave) if out.any() else np.full((n, n), np.inf)
-        distance = np.where(self.inside[:, None] & self.inside[None, :], near, np.inf)
-        distance = np.minimum(distance, np.where(self.inside[:, None] & out[None, :], leave, np.inf))
-        distance = np.minimum(distance, np.where(out[:, None] & self.inside[None, :], leave.T, np.inf))
-        both_out = out[:, None] & out[None, :]
-        distance = np.where(both_out, np.minimum(outer, through), distance)
-        np.fill_diagonal(distance, 0)
-        return distance
-
-    def spans(self, name: str) -> float:
-        """How far apart the populations are that a Synapses object joins."""
-        return float(self.distance[tuple(self._pairs(name).T)].max())
-
-    def skips(self, name: str) -> float:
-        """How far apart the populations that a Synapses object joins would be without it."""
-        n = len(self.graph.populations)
-        rest = np.zeros((n, n), bool)
-        for other in self.base:
-            if other != name:
-                pairs = self._pairs(other)
-                rest[pairs[:, 0], pairs[:, 1]] = rest[pairs[:, 1], pairs[:, 0]] = True
-        apart = paths(rest)[tuple(self._pairs(name).T)]
-        return float(apart[np.isfinite(apart)].max(initial=0))
-
-
-def paths(joined: np.ndarray) -> np.ndarray:
-    """Distances in the undirected graph of what is joined, shape (n, n); inf where there is no path."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import shortest_path
-
-    distance: np.ndarray = shortest_path(csr_array(joined.astype(float)), unweighted=True, directed=False)
-    return distance
-
-
-def _components(joined: np.ndarray) -> np.ndarray:
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    label: np.ndarray = connected_components(csr_array(joined.astype(float)), directed=False)[1]
-    return label
-
-
-def _min_plus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.stack([(row[:, None] + b).min(0) for row in a]) if len(a) else a
+from bioplastic.auditing.graph import Edge, Graph
+from bioplastic.auditing.report import Link
+from bioplastic.auditing.space import Space
 
 
 @dataclass(frozen=True)
@@ -146,7 +39,7 @@ class Flow:
         for edge in dict.fromkeys(graph.edges):
             self.into[edge.target].append(edge)
         self.places = np.array([graph.place(k) for k in range(n)], int)
-        self.sizes = np.array([len(p.cells) for p in graph.populations])
+        self.sizes = np.array([len(p.cells) for p in graph.division.populations])
         # Conduits have no place in the neighbourhood: what they carry counts from where it came.
         self.conduit = (self.places < 0) | ~space.inside[self.places]
         self.origins = self._origins()

@@ -10,19 +10,10 @@ Brian2 lets any code read anything. Three independent looks at whether an update
 `docs/audit.md` says what they can show, and what not.
 """
 
-from __future__ import annotations
-
-import sys
-import types
-from typing import Any
-
-from brian2 import Network
-from brian2.core.namespace import get_local_namespace
-
-from bioplastic.audit.autograd import TwinReport, TwinWeight, audit_twin
-from bioplastic.audit.equations import EVENT, audit
-from bioplastic.audit.experiments import Experiment, isolate, perturb
-from bioplastic.audit.report import (
+from bioplastic.auditing.autograd import TwinReport, TwinWeight, audit_twin
+from bioplastic.auditing.equations import EVENT, audit
+from bioplastic.auditing.experiments import Experiment, isolate, perturb
+from bioplastic.auditing.report import (
     AT_ONCE,
     NEIGHBOUR_ONLY,
     NO_SPIKE,
@@ -67,15 +58,3 @@ __all__ = [
     "isolate",
     "perturb",
 ]
-
-
-class _CallableModule(types.ModuleType):
-    """``bioplastic.audit`` is this module, whatever was imported first; calling it audits."""
-
-    def __call__(self, network: Network, **options: Any) -> Report:
-        """As `audit`."""
-        options.setdefault("namespace", get_local_namespace(level=1))
-        return audit(network, **options)
-
-
-sys.modules[__name__].__class__ = _CallableModule
