@@ -122,13 +122,13 @@ def test_change_of_lives_that_were_compared():
     pytest.importorskip("torch", reason="lives in the rate twin need torch, which is in the extra 'twin'")
     from small_twins import QUICK, TASK, chain, rare_life
 
-    from bioplastic import comparison, live, twin
-    from bioplastic.rules.backprop import Backprop
+    import bioplastic as bp
+    from bioplastic import twin
 
     circuit = chain(3)
     (start,) = twin.pretrain(circuit, TASK, [0], QUICK)
-    lives = live.live(circuit, TASK, rare_life(), Backprop(0.1), start)
-    axes = plots.change_by_hop(comparison.compare({"backprop": lives}))
+    lives = bp.live(circuit, TASK, rare_life(), bp.Backprop(0.1), start)
+    axes = bp.plot.change_by_hop(bp.compare({"backprop": lives}))
     assert (lines(axes)[0].get_ydata() > 0).all()
     assert lines(axes, "reach")[0].get_xdata().round().tolist() == [2]
     assert axes.get_ylabel().replace("\n", " ").startswith("relative change of the weights against the sham life")
