@@ -249,13 +249,13 @@ def test_axes_that_are_given_are_left_as_they_are(axes):
     assert plots.front(runs(), ax=Figure().add_subplot()).get_legend() is not None  # which says what grey means
 
 
-def test_pyplot_is_never_imported():
+def test_pyplot_is_never_imported(root):
     code = (
         "import sys; from bioplastic import plots; from plotted import make_summary; "
         "plots.reach_by_frequency(make_summary(seeds=1))._repr_png_(); "
         "print('matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="tests")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root / "tests")
     assert done.stdout.strip() == "False", done.stderr
 
 
