@@ -89,7 +89,9 @@ def order_violations(path: str, source: str) -> list[str]:
         elif (me, other) in STRANGERS:
             found.append(f"{path}: {me} and {other} must not import each other")
         elif other not in ALONE.get(me, ORDER):
-            found.append(f"{path}: imports {name}; {me} may import nothing of bioplastic but {', '.join(sorted(ALONE[me]))}")
+            found.append(
+                f"{path}: imports {name}; {me} may import nothing of bioplastic but {', '.join(sorted(ALONE[me]))}"
+            )
     return found
 
 
