@@ -25,19 +25,23 @@ UNSCREENED_THETA       0.1  spikes  error threshold of the unscreened control   
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from bioplastic_models import chain
 from brian2 import Network
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
-from bioplastic.events import Timing
+from bioplastic.events import OWN_PREDICTION, Schedule, Timing, random_life
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
 from bioplastic.spiking.network import build
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task
+
+if TYPE_CHECKING:
+    from bioplastic.twin import Pretraining
 
 DEPTH = 3
 N_CELLS = 32
@@ -48,6 +52,23 @@ FLIPPED = 0.2
 HELD_OUT = 0.2
 UNSCREENED_THETA = 0.1
 N_HOPS = DEPTH + 2
+CHOICE, EXECUTION = "choice", "execution"
+"""What can be disapproved."""
+THE_JOKE = "the joke"
+GROUPS = {
+    "execution": "execution",
+    "action": "action",
+    "intention": "intention",
+    "belief, near": "b1",
+    "belief, middle": "b2",
+    "belief, far": "b3",
+    "desire, near": "d1",
+    "desire, middle": "d2",
+    "desire, far": "d3",
+}
+"""Groups of weights: all that end in one population."""
+UPSTREAM = tuple(name for name in GROUPS if name.startswith(("belief", "desire")))
+"""Those of beliefs and desires."""
 
 
 def circuit(depth: int = DEPTH, *, n_cells: int = N_CELLS, n_actions: int = N_ACTIONS) -> Circuit:
@@ -91,17 +112,22 @@ class World:
 
     def disapproved(self, of: str) -> int:
         """Outcome that disapproves of what is usually approved in the joke: of its ``choice`` or its ``execution``."""
-        if of not in ("choice", "execution"):
+        if of not in (CHOICE, EXECUTION):
             raise ValueError(f"of = {of!r}; what can be disapproved is the 'choice' or the 'execution'.")
-        return int(self.task.label[self.joke]) + N_ACTIONS * (of == "execution")
+        return int(self.task.label[self.joke]) + N_ACTIONS * (of == EXECUTION)
 
     @property
     def action(self) -> int:
         """The action that is usually approved in the joke."""
-        return self.disapproved("choice") - N_ACTIONS
+        return self.disapproved(CHOICE) - N_ACTIONS
+
+    @property
+    def approved(self) -> np.ndarray:
+        """The action that is usually approved, of every stimulus, shape (n_stimuli,)."""
+        return np.append(self.task.label[:-1], self.action)
 
     def situations(self) -> dict[str, np.ndarray]:
-        """Stimuli by what they share with the joke, the joke itself left out; by name, arrays of int."""
+        """Stimuli by what they share with the joke, the joke itself first; by name, arrays of int."""
         belief, desire = (x[:-1] == x[-1] for x in (self.belief, self.desire))
         same_action = self.task.label[:-1] == self.action
         other = np.any(self.task.stimuli[:-1] != self.task.stimuli[-1], axis=1)
@@ -112,7 +138,68 @@ class World:
             "same action only": ~belief & ~desire & same_action,
             "nothing shared": ~belief & ~desire & ~same_action,
         }
-        return {name: np.flatnonzero(rows) for name, rows in chosen.items()}
+        return {THE_JOKE: np.array([self.joke])} | {name: np.flatnonzero(rows) for name, rows in chosen.items()}
+
+    def life(self, blamed: str, *, event_fraction: float, n_events: int, rng: np.random.Generator) -> Schedule:
+        """Draw a life: the joke and its disapproval, among other situations whose approval surprises nobody.
+
+        In all of them the agent does what is usually approved. Where that is approved as expected, the error of reward
+        prediction is 0: what happens is what the network itself predicts. The last event is the joke, so that agents
+        are looked at before the spikes of other events have covered what it changed.
+        """
+        life = random_life(self.task, event_fraction=event_fraction, n_events=n_events, seed=rng)
+        life = life.select(np.roll(np.arange(len(life)), -1 - np.flatnonzero(life.rare)[-1]))
+        ordinary = (self.belief != self.belief[self.joke]) | (self.desire != self.desire[self.joke])
+        others = rng.choice(np.flatnonzero(ordinary & ~self.task.held_out), len(life))
+        return replace(
+            life,
+            stimulus=np.where(life.rare, self.joke, others),
+            outcome=np.where(life.rare, self.disapproved(blamed), OWN_PREDICTION),
+        )
+
+
+def choice(prediction: np.ndarray) -> np.ndarray:
+    """Probability of choosing each action, from what the action cells do.
+
+    A cell at rate p acts with probability p, each for itself. The choice is that of the one cell that acts, given that
+    one alone does: the odds p/(1 - p), divided by their sum.
+
+    Parameters
+    ----------
+    prediction : array, shape (..., N_ACTIONS)
+        Rates of the action cells, fractions of the maximal rate in (0, 1).
+
+    Returns
+    -------
+    array, shape (..., N_ACTIONS)
+    """
+    odds = prediction / (1 - prediction)
+    return np.asarray(odds / odds.sum(-1, keepdims=True))
+
+
+def differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Share of choices that differ between two distributions: total variation, half the sum of differences."""
+    return np.asarray(np.abs(one - other).sum(-1) / 2)
+
+
+def by_group(circuit: Circuit, weights: Weights) -> list[np.ndarray]:
+    """Flat arrays of the weights that end in each of the `GROUPS`."""
+    return [
+        np.concatenate([weights.forward[p.name].ravel() for p in circuit.projections if p.target == population])
+        for population in GROUPS.values()
+    ]
+
+
+def pretraining() -> Pretraining:
+    """Return how agents are taught what is approved.
+
+    "Neither without the other" needs cells that are not linear. Of what was tried and learns it, this leaves the largest
+    gradient upstream of the intention: with saturated cells there is little that policy gradient could change there, and
+    so little that a local rule could spare.
+    """
+    from bioplastic import twin
+
+    return twin.Pretraining(steps=1200, learning_rate=0.02, noise=0.05, largest_potential=0.9, penalty=0.1)
 
 
 def world(seed: int, *, n_cells: int = N_CELLS) -> World:
