@@ -328,3 +328,27 @@ def check_arrays(kind: str, given: Mapping[str, np.ndarray], shapes: Mapping[str
             raise CircuitError(f"{kind} of {name!r} have shape {given[name].shape}; the circuit needs {shape}.")
         if not np.isfinite(given[name]).all():
             raise CircuitError(f"{kind} of {name!r} contain NaN or infinity; give finite numbers.")
+
+
+def orthogonal_weights(circuit: Circuit, size: float, seed: int) -> Weights:
+    """Draw orthogonal weights, with biases that make every cell fire at half its maximal rate if those upstream do.
+
+    At a size of 2 a chain hands small differences on as they are, since the slope of phi is 1/2 (Saxe, McClelland and
+    Ganguli 2014, arXiv:1312.6120).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    size : float
+        All singular values.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    forward: dict[str, np.ndarray] = {}
+    bias = {p.name: np.zeros(p.size) for p in circuit.populations if p.role != "input"}
+    for projection in circuit.projections:
+        post, pre = circuit.shape(projection)
+        q, r = np.linalg.qr(rng.standard_normal((max(post, pre), max(post, pre))))
+        forward[projection.name] = size * (q * np.sign(np.diag(r)))[:post, :pre]
+        bias[projection.target] -= forward[projection.name].sum(1) / 2
+    return Weights(forward, bias)

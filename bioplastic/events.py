@@ -318,6 +318,32 @@ def random_life(
     )
 
 
+def in_rounds(stimuli: np.ndarray, n_events: int, rng: np.random.Generator) -> np.ndarray:
+    """Put stimuli into random order, each once before any comes again, shape (n_events,).
+
+    Parameters
+    ----------
+    stimuli : array of int
+    n_events : int
+    rng : Generator
+    """
+    n_rounds = -(-n_events // len(stimuli))
+    return np.concatenate([rng.permutation(stimuli) for _ in range(n_rounds)])[:n_events]
+
+
+def lessons(task: Task, stimuli: np.ndarray) -> Schedule:
+    """Show each stimulus with its own outcome, all of them background.
+
+    Parameters
+    ----------
+    task : Task
+    stimuli : array of int, shape (n_events,)
+    """
+    n = len(stimuli)
+    kind = np.full(n, int(Kind.BACKGROUND))
+    return Schedule(stimuli, task.label[stimuli], kind, np.ones(n), np.zeros(n, int))
+
+
 def probes(stimuli: np.ndarray) -> Schedule:
     """Show stimuli without an outcome, to look at the prediction."""
     return Schedule.of(Event(int(s), NO_OUTCOME, Kind.PROBE) for s in stimuli)

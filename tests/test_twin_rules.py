@@ -31,16 +31,14 @@ from bioplastic.rules.energy import stable_step  # noqa: E402
 from bioplastic.rules.latent_equilibrium import LatentEquilibrium  # noqa: E402
 from bioplastic.rules.predictive_coding import PredictiveCoding  # noqa: E402
 from bioplastic.rules.twin_form import InferenceError, TwinRule  # noqa: E402
-from bioplastic.twin import Activation, Networks, live  # noqa: E402
+from bioplastic.twin import Activation, Networks, live, one_thread  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def alone():
     """Small tensors: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 def test_relaxing_goes_down_the_energy():
