@@ -25,19 +25,24 @@ UNSCREENED_THETA       0.1  spikes  error threshold of the unscreened control   
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 from bioplastic_models import chain
 from brian2 import Network
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import OWN_PREDICTION, Schedule, Timing, random_life
+from bioplastic.recording import labelled
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
 from bioplastic.spiking.network import build
+from bioplastic.statistics import unbiased_square
+from bioplastic.study.measure import Measures
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task
 
 if TYPE_CHECKING:
@@ -180,6 +185,67 @@ def choice(prediction: np.ndarray) -> np.ndarray:
 def differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Share of choices that differ between two distributions: total variation, half the sum of differences."""
     return np.asarray(np.abs(one - other).sum(-1) / 2)
+
+
+def choices(world: World, weights: Sequence[Weights]) -> np.ndarray:
+    """Choice probabilities of agents by network, stimulus and action, in rates."""
+    from bioplastic import twin
+
+    return choice(twin.predict(circuit(), weights, world.task.stimuli)[..., :N_ACTIONS])
+
+
+def competence(world: World, in_rates: np.ndarray, in_spikes: np.ndarray) -> Measures:
+    """Say how often a trained agent does what is approved, from its choices or rates (stimulus, action)."""
+    right, in_spikes_too = (made.argmax(1) == world.approved for made in (in_rates, in_spikes))
+    pairs = "the same for pairs of evidence and drive that it was not trained on"
+    return {
+        "accuracy": labelled(
+            (), right.mean(), "share of situations in which the trained agent does what is approved, in rates"
+        ),
+        "accuracy_held_out": labelled((), right[world.task.held_out].mean(), pairs),
+        "accuracy_spikes": labelled((), in_spikes_too.mean(), "the same for all, in spikes"),
+    }
+
+
+def behaviour(world: World, real: np.ndarray, sham: np.ndarray, other: np.ndarray, *, floor: bool) -> Measures:
+    """Say in each situation how lives have changed what an agent does, against their sham runs.
+
+    Parameters
+    ----------
+    world : World
+    real, sham, other : array, shape (n_lives, n_stimuli, N_ACTIONS)
+        Choice probabilities after lives that differ in chance, after their sham runs, and after other sham runs.
+    floor : bool
+        Whether there are other sham runs; else what they say is NaN.
+    """
+    situations, known = world.situations(), 1.0 if floor else np.nan
+    after, without, again = (choices.mean(0) for choices in (real, sham, other))
+    at, joke = (np.arange(len(world.approved)), world.approved), (world.joke, world.action)
+
+    def by_situation(per_stimulus: np.ndarray, long_name: str) -> xr.Variable:
+        return labelled("situation", [per_stimulus[rows].mean() for rows in situations.values()], long_name)
+
+    return {
+        "situation": labelled("situation", list(situations), "situation, by what it shares with the joke"),
+        "behaviour_change": by_situation(
+            differing(after, without), "share of choices that differ from those after the sham run"
+        ),
+        "behaviour_floor": by_situation(known * differing(without, again), "the same between two sham runs"),
+        "behaviour_square": by_situation(
+            unbiased_square(real - sham), "squared change of the choice probabilities, free of noise"
+        ),
+        "behaviour_square_floor": by_situation(
+            known * unbiased_square(sham - other), "the same between two sham runs, which is 0 but for chance"
+        ),
+        "approved_probability": by_situation(after[at], "probability of what is usually approved, after the life"),
+        "approved_probability_sham": by_situation(without[at], "the same after the sham run"),
+        "still_approved": by_situation(
+            after.argmax(1) == world.approved, "share of stimuli at which the likeliest choice is that"
+        ),
+        "correction": labelled(
+            (), 1 - after[joke] / without[joke], "fraction of the punished choice's probability that is gone"
+        ),
+    }
 
 
 def by_group(circuit: Circuit, weights: Weights) -> list[np.ndarray]:
