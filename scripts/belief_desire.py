@@ -33,7 +33,7 @@ from bioplastic_models import belief_desire
 from bioplastic_models.belief_desire import CHOICE, EXECUTION, GROUPS, THE_JOKE, UPSTREAM
 
 from bioplastic.circuit import Weights
-from bioplastic.claims.criterion import MIN_SEEDS, SHARE_MARGIN
+from bioplastic.claims.criterion import SHARE_MARGIN, side
 from bioplastic.events import Schedule, probes
 from bioplastic.reach import unbiased_change
 from bioplastic.recording import Recording, labelled
@@ -347,6 +347,11 @@ def comparisons(done: xr.Dataset) -> dict[str, xr.DataArray]:
     return found
 
 
+def as_expected(name: str, values: np.ndarray) -> str:
+    """Say whether a difference is what the argument expects."""
+    return side(values, SHARE_MARGIN if name.startswith("upstream") else 0.0, above="yes", below="no")
+
+
 def tables(recording: Recording) -> Iterator[Table]:
     """Yield what each disapproval changes, where, in which situations, and how that compares."""
     done, n = recording.summary, n_seeds(recording)
@@ -391,19 +396,11 @@ def tables(recording: Recording) -> Iterator[Table]:
         f"Against the claim's margins; {seeds}. Expected: above 0, upstream share above 0.1",
         ["measure", "learner", "how often", "difference", "as expected"],
         [
-            [name, *row]
+            [name if k == 0 else "", *row]
             for name, one in comparisons(done).items()
-            for row in rows([written(one), said(partial(as_expected, name), one)], *agents)
+            for k, row in enumerate(rows([written(one), said(partial(as_expected, name), one)], *agents))
         ],
     )
-
-
-def as_expected(name: str, values: np.ndarray) -> str:
-    """Say whether a difference is what the argument expects."""
-    found, margin = estimate(values), SHARE_MARGIN if name.startswith("upstream") else 0.0
-    if found.n < MIN_SEEDS:
-        return "-"
-    return "yes" if found.low > margin else "no" if found.high < margin else "undecided"
 
 
 def statements(recording: Recording) -> Iterator[str]:
