@@ -66,7 +66,7 @@ TRUE, AS_REPORTED = "what is true", "what was reported"
 GOALS = {"what the asker expects": 0.0, "truth": 1.0}
 """What is approved where nothing but approval and disapproval is told, as a mixture."""
 TOLD = {"state": N_STATES, "digit of the pair": 2}
-"""What is reported, trained on the truth alone, which the action needs, and does not need; and of how many one is right."""
+"""What is reported, trained on the truth alone: what the action needs, and what it does not. Of how many one is right."""
 TUNED, APPROVED, AGAIN, CONSULTED, TOLD_TRUTH, ASKED, ASKED_ONLY, STRETCH = range(8)
 """Stages of an agent, each with spike phases of its own; where a life has several stretches, they come last."""
 
@@ -579,10 +579,6 @@ def figures(recording: Recording) -> dict[str, Figure]:
     expected, consulted, hop = done.isel(chance=0, mixture=0), done.sel(outcome=AS_REPORTED), done["hop"].values
     n = len(looks)
 
-    def by_seed(name: str, learner: str, over: str) -> np.ndarray:
-        found = done[name].sel(learner=learner).isel({dim: 0 for dim in ("chance", "mixture") if dim != over})
-        return found.transpose("seed", over).values
-
     def side_by_side(
         axes: Axes, measures: Sequence[xr.DataArray], apart: float, first: float = 0, step: float = 1
     ) -> list[float]:
@@ -596,17 +592,19 @@ def figures(recording: Recording) -> dict[str, Figure]:
     with plots.page(132) as figure:
         a, b, c, d, e, f = figure.subplots(2, 3).flat
         for axes, what, given in ((a, "state", "asker"), (b, "asker", "state")):
-            for name, look in looks.items():
-                plots.curve(axes, done["mixture"].values, by_seed(f"information_{what}", name, "mixture"), look)
+            bits = done[f"information_{what}"].isel(chance=0).transpose("learner", "seed", "mixture").values
+            for values, look in zip(bits, looks.values(), strict=True):
+                plots.curve(axes, done["mixture"].values, values, look)
             plots.reference(axes, float(done[f"floor_{what}"].isel(chance=0).mean()), dotted=True)
             axes.set(xlabel="fraction approved for truth (1)", ylabel=f"I(report; {what} | {given}) (bit)")
             axes.set_ylim(-0.05, 2.1)
-        for k, (name, look) in enumerate(looks.items()):
-            change, floor = (by_seed(measure, name, "hop") for measure in ("change", "phase_difference"))
+        changes = expected["change"].transpose("learner", "seed", "hop").values
+        floors = sham_floor(done["phase_difference"]).transpose("learner", "hop").values
+        for k, (change, floor, look) in enumerate(zip(changes, floors, looks.values(), strict=True)):
             plots.curve(c, hop, np.where(change > 0, change, np.nan), look)
-            drawn = {"color": look.color, "marker": look.marker, "markerfacecolor": "white"}
-            height = np.where(spread(floor) > 0, spread(floor), np.nan)
-            c.plot(plots.shifted(hop, k, n, 0.06), height, linestyle=":", linewidth=0.8, markersize=3.5, **drawn)
+            drawn = {"color": look.color, "marker": look.marker, "markerfacecolor": "white", "markersize": 3.5}
+            height = np.where(floor > 0, floor, np.nan)
+            c.plot(plots.shifted(hop, k, n, 0.06), height, linestyle=":", linewidth=0.8, **drawn)
         c.set_yscale("log")
         c.set(ylim=(None, 1), xticks=hop, xlabel="hops upstream of the report", ylabel="relative change of weights (1)")
         c.yaxis.set_minor_formatter(NullFormatter())
