@@ -7,7 +7,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bioplastic.circuit import Circuit, CircuitError, Feedback, Population, Projection, Weights
+from bioplastic.cells import phi
+from bioplastic.circuit import (
+    Circuit,
+    CircuitError,
+    Feedback,
+    Population,
+    Projection,
+    Weights,
+    orthogonal_weights,
+)
 
 SENSES = Population("senses", 3, "input")
 MIDDLE = Population("middle", 2)
@@ -306,3 +315,19 @@ def test_a_circuit_shows_itself_in_a_notebook_in_a_few_lines():
     assert "and 486 more" in html
     short = Circuit((Population("x", 4, "input"), Population("y", 2, "error source")), (Projection("x", "y"),))
     assert "<td>y</td><td>error source</td><td>2</td><td>0</td><td>x</td>" in short._repr_html_()
+
+
+def test_start_weights_are_orthogonal_and_keep_rates_of_one_half():
+    sizes = {"x": 8, "h": 8, "y": 4}
+    roles = {"x": "input", "h": "hidden", "y": "error source"}
+    populations = tuple(Population(name, n, roles[name]) for name, n in sizes.items())
+    circuit = Circuit(populations, arrows("x>h", "h>y"))
+    weights = orthogonal_weights(circuit, 3.0, seed=5)
+    for projection in circuit.projections:
+        w = weights.forward[projection.name]
+        np.testing.assert_allclose(w @ w.T, 9 * np.eye(len(w)), atol=1e-12)
+        rate = phi(w @ np.full(w.shape[1], 0.5) + weights.bias[projection.target])
+        np.testing.assert_allclose(rate, 0.5, atol=1e-12)
+    again, other = (orthogonal_weights(circuit, 3.0, seed=s).forward["x_to_h"] for s in (5, 6))
+    np.testing.assert_array_equal(weights.forward["x_to_h"], again)
+    assert np.abs(weights.forward["x_to_h"] - other).max() > 0.1

@@ -14,7 +14,9 @@ from bioplastic.events import (
     Schedule,
     ScheduleError,
     Timing,
+    in_rounds,
     lay_out,
+    lessons,
     probes,
     random_life,
 )
@@ -301,3 +303,17 @@ def test_phases_that_let_activity_settle():
     timing = Timing.settling(12)
     assert timing.lead == 400 * ms
     assert timing.event == 550 * ms
+
+
+def test_every_stimulus_comes_once_before_any_comes_again():
+    found = in_rounds(np.array([3, 5, 8]), 8, np.random.default_rng(0))
+    assert len(found) == 8
+    assert sorted(found[:3].tolist()) == sorted(found[3:6].tolist()) == [3, 5, 8]
+    assert found[6] != found[7]
+
+
+def test_lessons_show_each_stimulus_with_its_own_outcome():
+    schedule = lessons(TASK, np.array([0, 5, 5]))
+    np.testing.assert_array_equal(schedule.outcome, TASK.label[[0, 5, 5]])
+    assert (schedule.kind == Kind.BACKGROUND).all()
+    schedule.check(TASK)

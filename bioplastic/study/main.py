@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -102,8 +102,8 @@ def parse(study: Study[Any], arguments: Sequence[str]) -> tuple[Any, Options]:
     command = make_dataclass(
         "Command",
         [
-            ("settings", tyro.conf.OmitArgPrefixes[type(preset)], preset),  # type: ignore[misc]
-            ("options", tyro.conf.OmitArgPrefixes[Options], Options()),
+            ("settings", Annotated[type(preset), tyro.conf.arg(name="")], preset),
+            ("options", Annotated[Options, tyro.conf.arg(name="")], Options()),
         ],
     )
     given: Any = tyro.cli(

@@ -255,6 +255,23 @@ def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapp
     return {"alignment": labelled("hop", cosines, "cosine of the weight change to the backprop gradient")}
 
 
+def feedback_alignment(
+    circuit: Circuit, forward: Mapping[str, np.ndarray], feedback: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Cosine between forward and feedback weights, shape (n_hops,).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    forward, feedback : mapping of str to array, shape (post, pre)
+    """
+    found = np.full(circuit.n_hops, np.nan)
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        a, b = forward[projection.name].ravel(), feedback[projection.name].ravel()
+        found[int(hop)] = a @ b / np.sqrt((a @ a) * (b @ b))
+    return found
+
+
 def functional(circuit: Circuit, task: Task, start: Weights, end: Weights) -> Measures:
     """Share of the improvement that the changed weights of some hops bring, put into the unchanged network.
 
