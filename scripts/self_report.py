@@ -66,7 +66,7 @@ TRUE, AS_REPORTED = "what is true", "what was reported"
 GOALS = {"what the asker expects": 0.0, "truth": 1.0}
 """What is approved where nothing but approval and disapproval is told, as a mixture."""
 TOLD = {"state": N_STATES, "digit of the pair": 2}
-"""What is reported, trained on the truth alone: what the action needs, and what it does not. Of how many one is right."""
+"""What is reported, trained on the truth alone (the action needs the first only), and of how many one is right."""
 TUNED, APPROVED, AGAIN, CONSULTED, TOLD_TRUTH, ASKED, ASKED_ONLY, STRETCH = range(8)
 """Stages of an agent, each with spike phases of its own; where a life has several stretches, they come last."""
 
