@@ -219,7 +219,7 @@ def newborn(world: World, seed: int) -> Weights:
     unheard = {name: np.zeros(shapes[name]) for name in ("said_to_s1", "said_to_a1")}
     # Rates of 1/2 upstream give rates of 1/2; the asker may be silent, and is left out of it.
     bias = {"r1": -drawn["s1_to_r1"].sum(1) / 2, "report": -drawn["r1_to_report"].sum(1) / 2}
-    return Weights(acts.forward | drawn | unheard, acts.bias | bias)
+    return Weights({**acts.forward, **drawn, **unheard}, {**acts.bias, **bias})
 
 
 def _report_alone() -> Circuit:

@@ -41,6 +41,7 @@ from bioplastic.rules.backprop import Backprop
 from bioplastic.statistics import estimate
 from bioplastic.study import Bench, Condition, Learner, Runs, Study, conditions
 from bioplastic.study.bench import Measure
+from bioplastic.study.design import Value
 from bioplastic.study.learner import per_event
 from bioplastic.study.report import n_seeds, rows, said, table, written
 from bioplastic.study.summary import by_labels, named
@@ -140,7 +141,7 @@ class Agents:
     def prepare(self, progress: Any) -> None:
         """Train the agents and compile the model, or take them from the cache."""
         for k, bench in enumerate(self.benches.values()):
-            bench.prepare(lambda done, k=k: progress((k + done) / len(self.benches)))
+            bench.prepare(lambda done, k=k: progress((k + done) / len(self.benches)))  # type: ignore[misc]
 
     def life(self, condition: Condition) -> Schedule:
         """Return the life of a condition: the same for every learner."""
@@ -168,7 +169,7 @@ def plan(agents: Agents, settings: Settings, runs: Runs) -> Iterator[list[Condit
         found = []
         for one, name, _, seed in everyone:
             rate = own_rate(settings, runs, learner=one.name, exposure=name, seed=seed)
-            labels = {"blamed": blamed, "exposure": name, "seed": seed, "rate": rate, **more}
+            labels: dict[str, Value] = {"blamed": blamed, "exposure": name, "seed": seed, "rate": rate, **more}
             found.append(Condition(kind, labels, one))
         return found
 
@@ -279,7 +280,7 @@ def summarise(agents: Agents, settings: Settings, runs: Runs) -> dict[str, xr.Da
         "behaviour_square": "squared change of the choices",
         "correction": "correction of the joke",
     }
-    found: dict[str, Any] = {name: matched[name].variable for name in matched.data_vars}
+    found: dict[Any, xr.Variable] = {name: matched[name].variable for name in matched.data_vars}
     found |= {name: trained_ones[name].variable for name in trained_ones.data_vars}
     found |= {f"{name}_equal": named(equal[name], text + shared) for name, text in of_equal.items()}
     found |= {
@@ -453,10 +454,13 @@ def figures(recording: Recording) -> dict[str, Figure]:
                     plots.points(top, at_groups[part], change[:, part], look, joined=True)
                 plots.points(middle, at_situations, seeds(here["behaviour_change"]), look, name)
                 if name != BACKPROP:
-                    floor = {"marker": "_", "linestyle": "none", "color": look.color}
-                    floor |= {"markersize": 6, "markeredgewidth": 1.4}
-                    top.plot(at_groups, here["change_floor"].sel(group=groups).mean("seed"), **floor)
-                    middle.plot(at_situations, here["behaviour_floor"].mean("seed"), **floor)
+                    changed = here["change_floor"].sel(group=groups)
+                    for axes, at, floor in (
+                        (top, at_groups, changed),
+                        (middle, at_situations, here["behaviour_floor"]),
+                    ):
+                        (dashes,) = axes.plot(at, floor.mean("seed"), "_", color=look.color)
+                        dashes.set(markersize=6, markeredgewidth=1.4)
             at = np.arange(n) + shift
             plots.points(share, at, seeds(one["upstream_share"]), look)
             equal = often["upstream_share_equal"].sel(learner=name)

@@ -18,7 +18,7 @@ ORDER = (
     "units", "cache", "terminal", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
     "relays", "hippocampus", "life", "compiled", "spiking", "twin", "living",
     "statistics", "reach", "recording", "auditing", "verdicts", "plots", "study", "theory", "sweep", "script",
-    "comparison", "claims", "cli",
+    "fits", "comparison", "claims", "cli",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
@@ -133,7 +133,7 @@ def test_import_order(path: Path) -> None:
         ("spiking.py", "from .twin import live", "not above it"),
         ("reach.py", "import torch.nn as nn", "must not import torch"),
         ("theory.py", "from brian2 import ms", "must not import brian2"),
-        ("plots.py", "def f():\n    import torch", "must not import torch"),
+        ("plots/curves.py", "def f():\n    import torch", "must not import torch"),
         ("recording.py", "import brian2", "must not import brian2"),
         ("utils.py", "", "no place in the import order"),
     ],

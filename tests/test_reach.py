@@ -1,10 +1,13 @@
 """Measures of reach, against numbers computed by hand."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from bioplastic import reach
 from bioplastic.circuit import Circuit, Population, Projection
+from bioplastic.statistics import explained, spread
 
 CHAIN = Circuit(
     (Population("x", 2, "input"), Population("h", 2), Population("y", 1, "error source")),
@@ -136,3 +139,20 @@ def test_slope_along_an_axis():
     assert found[0, :2].tolist() == pytest.approx([1.5, 2.0])
     assert np.isnan(found[0, 2])
     assert reach.slope(values[:, :2].swapaxes(1, 2), [0.0, 1.0, 2.0], axis=1)[0].tolist() == pytest.approx([1.5, 2.0])
+
+
+def test_spread_of_what_no_seed_has_is_unknown():
+    with warnings.catch_warnings(action="error"):
+        found = spread([[3.0, np.nan], [np.nan, np.nan]])
+    assert found[0] == 3 and np.isnan(found[1])
+
+
+def test_variance_explained_by_a_line():
+    x = np.array([0.0, 1.0, 2.0])
+    assert explained([0.0, 1.0, 2.0], x) == pytest.approx(1)
+    # Of 0, 1, 0 over -1, 0, 1 a line explains nothing; of 0, 0, 1 the slope is 1/2: 1/2 of 2/3 is 3/4.
+    assert explained([0.0, 1.0, 0.0], x) == pytest.approx(0, abs=1e-12)
+    assert explained([0.0, 0.0, 1.0], x) == pytest.approx(0.75)
+    assert explained([[0.0, np.nan], [0.0, 1.0]], [[0.0, 9.0], [1.0, 2.0]]) == pytest.approx(0.75)
+    assert np.isnan(explained(np.ones(3), x))
+    assert np.isnan(explained(np.full(3, np.nan), x))

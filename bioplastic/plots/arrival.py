@@ -151,7 +151,8 @@ def _draw_arrival(
     symbols(axes, x, y, look, count == len(values), order=order, size=size)
     never = np.flatnonzero(count == 0)[:1]
     aside = np.full(len(never), axis.never * axis.wide ** (1.6 * shift / axis.n))
-    symbols(axes, aside, y[never], look, np.full(len(never), True), order=order, size=size)
+    beside, _ = symbols(axes, aside, y[never], look, np.full(len(never), True), order=order, size=size)
+    beside.set_gid("never")
     last = np.flatnonzero(count > 0)[-1:]
     for h in last[count[last] < len(values)]:
         axes.annotate(

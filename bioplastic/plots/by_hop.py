@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,11 +15,13 @@ from bioplastic.plots.axes import FLOAT, LogRange, axis_label, hop_axis, referen
 from bioplastic.plots.curves import curve, mean, on_top, shifted
 from bioplastic.plots.data import PER_HOP, conditions, measured
 from bioplastic.plots.legends import open_symbol
-from bioplastic.plots.pages import heading, nothing, over_seeds, panel
+from bioplastic.plots.pages import SIDEWAYS, heading, nothing, over_seeds, panel
 from bioplastic.plots.style import DOTTED, GREY, Style, looks
+from bioplastic.recording import RecordingError
 
-RING = 9
-"""Size of the ring around the last hop that is reached."""
+FLOOR: dict[str, Any] = {"marker": "_", "markersize": 8, "linestyle": DOTTED, "linewidth": 0.8}
+RING: dict[str, Any] = {"marker": "o", "markersize": 9, "linestyle": "none", "fillstyle": "none"}
+"""How the sham floor, and the last hop that is reached, are drawn."""
 
 
 def draw_changes(axes: Axes, found: xr.Dataset, styles: Mapping[str, Style], scale: LogRange) -> None:
@@ -89,34 +92,29 @@ def change_by_hop(ds: xr.Dataset, *, styles: Mapping[str, Style] | None = None, 
     Raises
     ------
     RecordingError
-        The dataset is not over these, or there is nothing in it.
+        The dataset is not over these, or has no change.
     """
     found = conditions(ds, "learner", "hop")
+    if "change" not in found:
+        raise RecordingError(f"the dataset has no change, only {', '.join(map(str, found.data_vars)) or 'nothing'}.")
     hop, names = found["hop"].values, found["learner"].values.tolist()
-    means, floor = mean(changes(found), 1), floors(found)
-    drawn_as, scale = looks(names, styles), LogRange.of(np.stack([means, floor]))
+    values, floor = changes(found), floors(found)
+    means, drawn_as = mean(values, 1), looks(names, styles)
+    scale = LogRange.of(np.stack([means, floor]))
     of = "seed" if "seed" in found.dims else "replicate"
-    with panel(ax, over_seeds(changes(found).shape[1], "bands", of)) as axes:
+    with panel(ax, f"{over_seeds(values.shape[1], 'bands', of)} {SIDEWAYS}") as axes:
         draw_changes(axes, found, drawn_as, scale)
         for k, (name, last) in enumerate(zip(names, _last_reached(found), strict=True)):
-            x, look = shifted(hop, k, len(names)), drawn_as[name]
-            below = np.where(floor[k] > 0, floor[k], np.nan)
-            dashes = axes.plot(x, below, "_", color=look.color, linestyle=DOTTED, linewidth=0.8, zorder=1.5)
-            dashes[0].set_gid("floor")
+            x, color = shifted(hop, k, len(names)), drawn_as[name].color
+            axes.plot(x, np.where(floor[k] > 0, floor[k], np.nan), color=color, gid="floor", zorder=1.5, **FLOOR)
             if last >= 0:
                 at = scale.heights(means[k])[last]
-                ring = axes.plot(x[last], at, "o", color=look.color, fillstyle="none", markersize=RING, zorder=5)
-                ring[0].set_gid("reach")
-        meanings = [
-            Line2D([], [], color=GREY, marker="_", linestyle=DOTTED, linewidth=0.8, label="sham floor"),
-            open_symbol("not above the sham floor"),
-        ]
+                axes.plot(x[last], at, color=color, gid="reach", zorder=5, clip_on=False, **RING)
+        if (floor > 0).any():
+            axes.add_line(Line2D([], [], color=GREY, label="sham floor", **FLOOR))
+            axes.add_line(open_symbol("not above the sham floor"))
         if "reach" in found:
-            ring_of = open_symbol("last hop reached")
-            ring_of.set_markersize(RING)
-            meanings.append(ring_of)
-        for one in meanings:
-            axes.add_line(one)
+            axes.add_line(Line2D([], [], color=GREY, label="last hop reached", **RING))
         axes.set_ylabel(axis_label(found["change"]))
     return axes
 
@@ -160,7 +158,8 @@ def profile_by_hop(
     least, most = (f(means, initial=v, where=np.isfinite(means)) for f, v in ((np.min, 0.0), (np.max, 1.0)))
     bottom, top = max(least, -1.0), min(most, 2.0)
     margin = 0.06 * (top - bottom)
-    with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
+    text = f"{over_seeds(found.sizes['seed'], 'bands')} {SIDEWAYS} Values above 2 or below −1 are arrows at the edge."
+    with panel(ax, text) as axes:
         axes.set_ylim(bottom - margin, top + margin)
         for level in (0, 1):
             reference(axes, level)

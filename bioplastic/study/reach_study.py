@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FROZEN, LEARNING = "frozen", "learning"
-OTHER_PHASES = 1_000_000
-"""Added to a seed for the spike phases of the second sham run."""
 FAIR_FALL = 20
 """Factor by which backprop's gradient may fall along the chain before the comparison is none."""
 LOOKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
@@ -165,9 +163,7 @@ def _tuning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Meas
 def _frozen(bench: ReachBench, condition: Condition, schedule: Schedule) -> Measure:
     rare, n = schedule.rare, bench.settings.n_counted
     if condition.who.spikes:
-        life = bench.life(condition, schedule)
-        sham = replace(life, schedule=schedule.sham())
-        lived = yield bench.ask(life, sham, replace(sham, seed=life.seed + OTHER_PHASES))
+        lived = yield from bench.beside_shams(bench.life(condition, schedule))
         signals = [one.error_signal for one in lived]
         described = _described(bench, condition, schedule, lived[0])
     else:
@@ -199,9 +195,7 @@ def _learning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Me
     circuit, task, learner = bench.circuit, bench.task, condition.who
     rare, looks = schedule.rare, bench.looks(schedule)
     life = bench.life(condition, schedule, snapshots=np.flatnonzero(rare)[looks - 1].tolist())
-    sham = replace(life, schedule=schedule.sham())
-    shams = [sham, replace(sham, seed=life.seed + OTHER_PHASES)] if learner.spikes else [sham]
-    lived = yield bench.ask(life, *shams)
+    lived = yield from bench.beside_shams(life)
     # The last look is at the end of the life, in spikes and in rates alike.
     at_looks = [[*one.snapshots[:-1], one.weights] for one in lived]
     start, end = life.weights, lived[0].weights
@@ -229,7 +223,7 @@ def _learning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Me
         _described(bench, condition, schedule, lived[0]),
         measure.held_out(circuit, task, start, end),
         looked,
-        measure.changes(circuit, start, at_looks[0], at_looks[1], at_looks[-1]),
+        measure.changes(circuit, start, *at_looks),
         measure.alignment(circuit, caused, gradient),
         measure.functional(circuit, task, start, end),
         accuracy,
