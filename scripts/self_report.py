@@ -310,9 +310,10 @@ class Story:
             "action_right_before": labelled(
                 (), before["action_right"].values, "fraction of right actions, held-out images"
             ),
+            "hop": labelled("hop", np.arange(agent.N_HOPS), AXES["hop"]),
+            "population": labelled("population", list(POPULATIONS), AXES["population"]),
         }
-        approved = by_labels(measured, "chance", "mixture").assign(once)
-        return approved.assign_coords(hop=np.arange(agent.N_HOPS), population=list(POPULATIONS)), ended[0]
+        return by_labels(measured, "chance", "mixture").assign(once), ended[0]
 
     def approval_only(self) -> Measure:
         """Train the report where the agent is told whether what it said is approved, and nothing else."""
@@ -417,7 +418,7 @@ def summarise(bench: Agents, settings: Settings, runs: Runs) -> dict[str, xr.Dat
         learning_rate=labelled("learner", [chosen[one.name] for one in bench.learners], "learning rate per event"),
     )
     for axis, text in AXES.items():
-        summary[axis].attrs |= {"units": "1", "long_name": text}
+        summary[axis].attrs["long_name"] = text
     return {"summary": summary, "learning_rate_sweep": sweep(bench.learners, tried)}
 
 
