@@ -23,7 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-OURS = ("bioplastic", "bioplastic_models")
+SCRIPTS = "bioplastic_scripts"
+OURS = ("bioplastic", "bioplastic_models", SCRIPTS)
 """Packages whose code counts wherever they are installed."""
 
 
@@ -41,10 +42,16 @@ def code_of(*roots: Any) -> str:
     str
         64 hexadecimal digits. It differs between versions of Python, whose syntax trees differ.
     """
-    parts = [f"{module}.{name}\n{text}" for (module, name), text in definitions(*roots).items()]
+    parts = [f"{_called(module)}.{name}\n{text}" for (module, name), text in definitions(*roots).items()]
     parts += [text for root in roots for text in _typed_in(root)]
     parts.sort()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _called(module: str) -> str:
+    """What a module is called here: a script has one name, whether it is run as one or loaded from where it lies."""
+    path = _file(module) if module == "__main__" or module.startswith(f"{SCRIPTS}.") else None
+    return module if path is None else path.stem
 
 
 def definitions(*roots: Any) -> dict[tuple[str, str], str]:

@@ -360,7 +360,7 @@ def tables(recording: Recording) -> Iterator[Table]:
 
     def by_agent(title: str, columns: dict[str, xr.DataArray]) -> Table:
         cells = rows([written(one) for one in columns.values()], *agents)
-        return table(f"{title}; {seeds}", ["learner", "how often", *columns], cells)
+        return table(f"{title}; {seeds}", ["learner", "how often", *columns], cells, left=(0, 1))
 
     situations = done["situation"].values.tolist()
     for what in done["blamed"].values:
@@ -401,6 +401,7 @@ def tables(recording: Recording) -> Iterator[Table]:
             for name, one in comparisons(done).items()
             for k, row in enumerate(rows([written(one), said(partial(as_expected, name), one)], *agents))
         ],
+        left=(0, 1, 2, 4),
     )
 
 

@@ -459,12 +459,14 @@ def tables(recording: Recording) -> Iterator[Table]:
             "action follows report, %",
         ),
         [row for row in rows(percents(*agreeing), "learner", "outcome", "feedback") if row[3] != "–"],
+        left=(0, 1, 2),
     )
     held = ("learner", "told", "none held", "those that are read", "as many at random", "all others (slack)")
     yield table(
         f"Reports of the truth, right in %, some directions of s1 held: {seeds}",
         (*held, "as many at random", "decodable from read", "decodable from slack"),
         rows(percents(*(f"told_{x}" for x in HELD), "decodable_from_read", "decodable_from_slack"), "learner", "told"),
+        left=(0, 1),
     )
     yield table(
         f"The same agents' actions, right in %, the same directions held: {seeds}",
@@ -472,6 +474,7 @@ def tables(recording: Recording) -> Iterator[Table]:
         rows(
             percents(*(f"action_told_{x}" for x in HELD), "sensitivity_in_read", "variance_in_read"), "learner", "told"
         ),
+        left=(0, 1),
     )
 
 
@@ -494,6 +497,7 @@ def following(done: xr.Dataset, seeds: str) -> Table:
         f"What the report follows, on images held out: {seeds}",
         (*headings, "I(report; asker | state), bit", "as in rates, %"),
         made,
+        left=(0, 1),
     )
 
 
@@ -520,6 +524,7 @@ def changed(done: xr.Dataset, seeds: str) -> Table:
         f"What approval changed: {seeds}; probe of the state at s1",
         (*headings, "probe fitted anew, %", "right actions, %"),
         made,
+        left=(0, 1, 3),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from bioplastic.statistics import Estimate, estimate
+from bioplastic.terminal import count
 from bioplastic.verdicts import NOT_DECIDED, REFUTED, SUPPORTED
 
 MIXED = "mixed"
@@ -250,5 +251,5 @@ def side(values: ArrayLike, margin: float, *, above: str, below: str) -> str:
     """
     found = estimate(values)
     if found.n < MIN_SEEDS:
-        return f"{NOT_DECIDED} ({found.n} seed{'s' * (found.n != 1)})"
+        return f"{NOT_DECIDED} ({count(found.n, 'seed')})"
     return above if found.low > margin else below if found.high < margin else NOT_DECIDED
