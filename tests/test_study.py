@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from brian2 import ms
 from made_up import MadeUpRuns
+from rich.table import Table
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing, random_life
@@ -491,10 +492,21 @@ def test_a_study_of_ones_own_in_thirty_lines(tmp_path, cpp_compiler):
     assert dict(done.summary["reach"].sizes) == {"learner": 2, "event_fraction": 2, "seed": 2}
     assert (done.summary["reach"].sel(learner="backprop") == 1).all()
     assert read(tmp_path / "mine.h5").provenance.circuit == circuit.to_json()
-    (shown,) = study.tables(done)
-    assert shown.row_count == 6
+    assert study.table(done).row_count == 6
+    assert len(study.figure(done).axes) >= 2
     assert len(list(study.statements(done))) >= 2
 
 
 def test_paths_may_be_strings(tmp_path):
     assert run(a_study(), str(tmp_path / "deep" / "tiny.h5")).path == Path(tmp_path, "deep", "tiny.h5")
+
+
+def test_where_a_recording_goes_and_comes_from_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = a_study(tables=lambda recording: [Table(recording.provenance.title)])
+    study.run(show_progress=False)
+    assert study.path().exists() and study.path() == Path("data/runs/tiny.h5")
+    assert study.path("quick") == Path("data/runs/tiny-quick.h5")
+    assert study.table().columns[0].header == "Nothing happens"
+    with pytest.raises(StudyError, match="tiny has no figures: give its study"):
+        study.figure()
