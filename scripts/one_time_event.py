@@ -44,7 +44,7 @@ from bioplastic.life import Life, Lived
 from bioplastic.recording import Recording, labelled
 from bioplastic.statistics import estimate
 from bioplastic.study import Ask, Bench, Condition, Learner, Runs, Study, conditions, measure
-from bioplastic.study.bench import Measure
+from bioplastic.study.bench import OTHER_PHASES, Measure
 from bioplastic.study.report import n_seeds, table
 from bioplastic.study.summary import by_labels, each, named, sham_floor
 from bioplastic.study.tuning import TUNING, TUNING_SEEDS, choose, scores
@@ -60,8 +60,6 @@ REAL, AFTER = "real, never held", "real, after the same day"
 UNIFORM, PRIORITISED = "buffer, uniform", "buffer, prioritised"
 SHUFFLED, ALONE, DELETED = "shuffled outcomes", "stimulus alone", "memory deleted"
 ARMS = (OFF, REPLAY, AFTER, REAL, UNIFORM, PRIORITISED, SHUFFLED, ALONE, DELETED)
-OTHER_PHASES = 1_000_000
-"""Added to the seed of the spike phases of the second sham run."""
 FARTHEST = 7
 """Hop at which the axes of the figure end."""
 TOLERANCE = 1
