@@ -20,11 +20,11 @@ Output
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -57,8 +57,6 @@ HELD_UNDER = (SCREENED, UNSCREENED, FINE)
 EXPECTED_BEFOREHAND = ((100, 8), (400, 20))
 """Outcome in ms and hops that the front gets through: what a first sketch of the model gave, with gain 1, no leak, an
 error threshold of 0.02 and hardly any learning. It is printed beside what is measured."""
-OTHER_PHASES = 1_000_000
-"""Added to a seed for the spike phases of the second sham run."""
 
 
 @dataclass(frozen=True)
@@ -108,22 +106,22 @@ SETTINGS = {
 def learners(settings: Settings) -> list[Learner]:
     """Return all rules, in the order of tables and figures."""
     timing, eta = chain.timing(settings.n_hops), settings.eta
-
-    def rule(name: str, make: Callable[[float], ErrorRelay], rate: float = eta) -> Learner:
-        return Learner(name, make, timing, (rate,))
-
-    def relay(**parameters: Any) -> Callable[[float], ErrorRelay]:
-        return lambda rate: ErrorRelay(eta=rate, **parameters)
-
-    return [
-        rule(SCREENED, partial(chain.screened, n_hops=settings.n_hops)),
-        rule(UNSCREENED, chain.unscreened),
-        *(rule(f"theta {x:g}", relay(theta=x)) for x in settings.thetas),
-        *(rule(f"{FINE}, gain {x:g}", relay(theta=0.05, gain=x)) for x in settings.gains),
-        rule(f"{FINE}, leak {settings.leak} ms", relay(theta=0.05, tau_e=settings.leak * ms)),
+    fine = ErrorRelay(theta=0.05)
+    rules = {
+        SCREENED: chain.screened(eta, settings.n_hops),
+        UNSCREENED: chain.unscreened(eta),
+        **{f"theta {x:g}": replace(fine, theta=x, eta=eta) for x in settings.thetas},
+        **{f"{FINE}, gain {x:g}": replace(fine, gain=x, eta=eta) for x in settings.gains},
+        f"{FINE}, leak {settings.leak} ms": replace(fine, tau_e=settings.leak * ms, eta=eta),
         # As little learning as in the sketch: the error is not learned away while it travels.
-        rule(SKETCH, relay(theta=0.02), eta / 1000),
-    ]
+        SKETCH: replace(fine, theta=0.02, eta=eta / 1000),
+    }
+    return [Learner(name, partial(with_rate, rule), timing, (rule.eta,)) for name, rule in rules.items()]
+
+
+def with_rate(rule: ErrorRelay, eta: float) -> ErrorRelay:
+    """Return a rule at a learning rate."""
+    return replace(rule, eta=eta)
 
 
 class Attention(Bench):
@@ -142,17 +140,11 @@ class Attention(Bench):
 
 
 def plan(bench: Attention, settings: Settings, runs: Runs) -> Iterator[list[Condition]]:
-    """Yield all lives, the longest first."""
-    held = [one for one in bench.learners if one.name in HELD_UNDER]
-    seeds = settings.seeds
-    yield [
-        *(c for x in held for c in conditions(HELD, [x], seed=seeds, importance=settings.importances, rate=x.rates)),
-        *(
-            c
-            for x in bench.learners
-            for c in conditions(PRESENT, [x], seed=seeds, duration=settings.durations, rate=x.rates)
-        ),
-    ]
+    """Yield the lives in which the event is held, then those in which it really stays."""
+    for kind, label, values in ((HELD, "importance", settings.importances), (PRESENT, "duration", settings.durations)):
+        everyone = [one for one in bench.learners if kind == PRESENT or one.name in HELD_UNDER]
+        axes = {"seed": settings.seeds, label: values}
+        yield [c for one in everyone for c in conditions(kind, [one], **axes, rate=one.rates)]
 
 
 def measured(bench: Attention, condition: Condition) -> Measure:
@@ -169,8 +161,7 @@ def measured(bench: Attention, condition: Condition) -> Measure:
     event = single_event.single(bench.task, condition["seed"], importance)
     schedule = Schedule.of([event]).with_night(bench.settings.rest * ms, timing)
     life = bench.life(condition, schedule, timing=timing)
-    sham = replace(life, schedule=schedule.sham())
-    lived = yield bench.ask(life, sham, replace(sham, seed=life.seed + OTHER_PHASES))
+    lived = yield from bench.beside_shams(life)
     assert lived[0].onset is not None  # all lives are in spikes
     onset = float(lived[0].onset[0]) + float(timing.lead)
     there, there_sham = (1000 * measure.time_there(circuit, x, onset, single_event.SILENCE) for x in lived[:2])
@@ -202,7 +193,9 @@ CHANGED, CHANGED_SHAM, CAUSED = "hops_changed", "hops_changed_sham", "hops_cause
 def summarise(bench: Attention, settings: Settings, runs: Runs) -> dict[str, xr.Dataset]:
     """Gather the runs by way of holding."""
     return {
-        "summary_present": gathered(bench, runs, PRESENT, labelled("duration", settings.durations, TIME, "ms")),
+        "summary_present": gathered(
+            bench, runs, PRESENT, labelled("duration", settings.durations, "time for which the outcome stayed", "ms")
+        ),
         "summary_held": gathered(
             bench, runs, HELD, labelled("importance", settings.importances, "importance (salience) of the event")
         ),
@@ -270,7 +263,7 @@ def text(values: xr.DataArray, form: str = ".1f") -> str:
 
 
 def tables(recording: Recording) -> Iterator[Table]:
-    """Yield hops by rule and duration, held events beside the same time in the world, and how long events are held."""
+    """Yield hops by rule and duration, and held events beside the same time in the world."""
     present, held = recording["summary_present"], recording["summary_held"]
     titles = {
         CHANGED: f"Hops, of {present.sizes['hop']}, that one event changed at all, by how long its outcome stays",
