@@ -81,9 +81,9 @@ class Settings:
     night: float = 200.0
     """Rest in which memories are replayed, in s."""
     replay_rate: float = 0.4
-    """Reactivations per second of it, of any memory."""
+    """Reactivations per second of the night, of any memory."""
     other_replay_rates: tuple[float, ...] = (0.1, 1.0, 1.5)
-    """And at these, to see how reach depends on the frequency of replays, per second."""
+    """Other rates, per second, to see how reach depends on the frequency of replays."""
     looks: tuple[float, ...] = (0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0)
     """Fractions of the night after which the weights are looked at."""
     rates: tuple[float, ...] = (0.00001, 0.0001, 0.0003, 0.001)
@@ -91,7 +91,7 @@ class Settings:
     event_fractions: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     """Fractions of all events that are the single one, for the curve that replay is compared with."""
     n_events: int = 300
-    """Length of the lives of that curve, in events."""
+    """Length of a life in which the single event comes with some frequency, in events."""
     n_trials: int = 40
     """Single events per salience and seed by which it is measured how often one is written."""
     buffer: int = 20

@@ -15,7 +15,7 @@ from bioplastic.events import Kind
 from bioplastic.life import SpikeTrain
 from bioplastic.recording import labelled
 from bioplastic.spiking.results import count_error_spikes
-from bioplastic.study import conditions
+from bioplastic.study import conditions, measure
 from bioplastic.study.bench import OTHER_PHASES
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "attention.py"
@@ -147,7 +147,7 @@ def made_up(bench, condition) -> xr.Dataset:
             **{name: labelled(("snapshot", "hop"), [row], name) for name, row in rows.items()},
             **{name: labelled(("occurrence", "hop"), [row], name) for name, row in counts.items()},
         },
-        {"hop": hop},
+        {"hop": measure.hop_axis(bench.circuit.n_hops)},
     )
 
 

@@ -12,6 +12,7 @@ from bioplastic_models import chain
 
 from bioplastic import spiking
 from bioplastic.recording import Provenance, Recording, labelled
+from bioplastic.study import measure
 from bioplastic.study.bench import OTHER_PHASES
 from bioplastic.study.tuning import TUNING, TUNING_SEEDS
 
@@ -65,7 +66,7 @@ def made_up(script, bench, condition):
         },
     }
     if condition.kind == script.FREQUENCY:
-        return xr.Dataset(found)
+        return measure.dataset(bench.circuit, found)
     times = [1.0, 2.0, 3.0] if condition["arm"] == script.REPLAY else []
     found |= {
         "reactivation_time": labelled("reactivation", times, "when", "s"),
@@ -76,7 +77,7 @@ def made_up(script, bench, condition):
     if condition.kind == script.NIGHT and condition["salience"] == bench.settings.saliences[-1]:
         row = np.ones(sum(a * b for a, b in map(bench.circuit.shape, bench.circuit.projections)), "f4")
         found |= {name: labelled("synapse", row, name) for name in ("caused", "noise")}
-    return xr.Dataset(found)
+    return measure.dataset(bench.circuit, found)
 
 
 def hops_of(script, condition) -> int:
@@ -98,11 +99,11 @@ def done(script, settings, tmp_path_factory):
         def prepare(self, progress):
             progress(1.0)
 
-    def measure(bench, condition):
+    def measured(bench, condition):
         asked.append((condition, dict(bench.moments)))
         return made_up(script, bench, condition)
 
-    study = replace(script.STUDY, bench=Bench, measure=measure)
+    study = replace(script.STUDY, bench=Bench, measure=measured)
     out = tmp_path_factory.mktemp("one_time_event") / "run.h5"
     recording = study.run(settings, out, jobs=1, show_progress=False)
     study.show(recording)
