@@ -101,6 +101,27 @@ def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapp
     return cosines
 
 
+def along(circuit: Circuit, change: Mapping[str, np.ndarray], direction: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Part of a change that goes in a direction, by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    change, direction : mapping of str to array, shape (post, pre)
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        Negative where it goes against it; 0 where there is no direction.
+    """
+    found = np.zeros(circuit.n_hops)
+    for hop, (a, to) in enumerate(by_hop(circuit, change, direction)):
+        size = np.linalg.norm(to)
+        if size:
+            found[hop] = a @ to / size
+    return found
+
+
 def reach(change: ArrayLike, floor: ArrayLike) -> int:
     """Largest hop up to which the change exceeds the sham floor.
 
@@ -271,3 +292,25 @@ def at_improvement(change: ArrayLike, improvement: ArrayLike, level: float) -> n
         return change[0]
     share = (level - improvement[k - 1]) / (improvement[k] - improvement[k - 1])
     return change[k - 1] + share * (change[k] - change[k - 1])
+
+
+def equivalent(change: ArrayLike, number: ArrayLike, floor: ArrayLike) -> float:
+    """How many events of one kind change as much as one of another kind does.
+
+    Both curves, change against number, are read at the smaller of their two ends, linear between looks; where a change
+    falls again it counts as what it was.
+
+    Parameters
+    ----------
+    change, number, floor : array, shape (2, n_snapshots)
+        Change of a hop by one kind of event and by the other, how many there were so far, and the sham floors.
+
+    Returns
+    -------
+    float
+        NaN where one of the two does not get beyond its floor, or there is no event of the other kind.
+    """
+    curves = np.maximum.accumulate(np.asarray(change, float), axis=1)
+    level = curves[:, -1].min()
+    here, there = (float(np.interp(level, c, n)) for c, n in zip(curves, np.asarray(number, float), strict=True))
+    return here / there if level > np.asarray(floor)[:, -1].max() and there else float("nan")

@@ -11,7 +11,7 @@ from brian2 import ms
 from bioplastic import reach
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import OWN_PREDICTION, Event, Kind, Schedule, Timing
-from bioplastic.life import Life, Lived, SpikeTrain
+from bioplastic.life import Life, Lived, Remembered, SpikeTrain
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.study import Bench, Learner, feedback, measure
@@ -74,6 +74,72 @@ def test_latency_is_from_the_outcome_to_the_first_error_spike_that_differs():
     found = measure.latency(CHAIN, [(soon, sham), (here_only, sham)], 1, timing)["latency"].values
     assert found[0] == pytest.approx(20)
     assert np.isnan(found[1])  # a hop that one of the events does not reach has no mean
+
+
+def test_changes_since_the_first_look_leave_out_what_was_there_before():
+    start = Weights({name: np.array([[3.0, 4.0]]) for name in ("x_to_h", "h_to_y")}, {})
+
+    def looks(*near):
+        by = ({"h_to_y": np.array([[0, one]]), "x_to_h": np.zeros((1, 2))} for one in near)
+        return [Weights({name: w + one[name] for name, w in start.forward.items()}, {}) for one in by]
+
+    # Beyond the sham run there is 1 at the first look, then 1.5 and 4; between shams 0.5, then 0.5 and 1.
+    found = measure.changes_since(CHAIN, start, looks(1, 2, 5), looks(0, 0.5, 1), looks(0.5, 1, 2))
+    assert found["change_since"].values == pytest.approx(np.array([[0, 0], [0.1, 0], [0.6, 0]]))
+    assert found["change_since_floor"].values == pytest.approx(np.array([[0, 0], [0, 0], [0.1, 0]]))
+
+
+def test_front_is_the_first_error_spike_of_every_hop_from_the_onset_on():
+    lived = spiking([0.5, 1.21, 1.22, 1.25, 1.26], [4, 4, 4, 2, 3])
+    found = measure.front(CHAIN, lived, 1.2)["front"]
+    assert found.values == pytest.approx([10, 50])
+    assert found.attrs["units"] == "ms"
+    assert np.isnan(measure.front(CHAIN, spiking([1.3, 1.1], [4, 3]), 1.2)["front"].values[1])
+
+
+def test_surprise_is_the_mismatch_of_the_error_source_while_the_world_drives_it():
+    # Of the source alone, within 120 ms of the outcome; cell 4 is the source.
+    lived = spiking([0.9, 1.0, 1.05, 1.06, 1.11, 1.13], [4, 4, 4, 2, 4, 4])
+    assert measure.surprise(CHAIN, lived, 1.0, Timing(outcome=120 * ms), theta=0.5) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("spikes", "expected"),
+    [
+        ([0.9, 1.02, 1.06, 1.1, 1.3, 1.31], 0.1),  # before the outcome, then, after 200 ms, recalled again
+        (np.arange(1.0, 1.4, 0.04), 0.36),  # no silence
+        *((gone, 0) for gone in ([], [0.98], [1.06, 1.07])),
+    ],
+)
+def test_stimulus_is_there_until_the_first_silence(spikes, expected):
+    # Spikes of other cells, such as those of cell 2, say nothing of a stimulus.
+    time = np.sort([*spikes, *np.arange(1.0, 2.0, 0.01)])
+    cell = np.where(np.isin(time, spikes), 0, 2)
+    lived = replace(spiking([], []), spikes=SpikeTrain(time, cell))
+    assert measure.time_there(CHAIN, lived, 1.0, silence=0.05) == pytest.approx(expected)
+
+
+def test_ripples_end_where_an_index_cell_pauses():
+    # Cell 3 twice at 200 Hz: 10 ms, then 5 ms after a pause; cell 7 once in between: 0 ms.
+    time = np.array([0.100, 0.105, 0.107, 0.110, 0.200, 0.205])
+    cell = np.array([3, 3, 7, 3, 3, 3])
+    np.testing.assert_allclose(np.sort(measure.ripple_lengths(time, cell)), [0, 0.005, 0.010], atol=1e-12)
+    assert measure.ripple_lengths(np.empty(0), np.empty(0, int)).size == 0
+
+
+def test_reactivations_are_counted_per_time_and_memory():
+    nothing = np.empty(0)
+    train = SpikeTrain(np.array([0.100, 0.105]), np.array([3, 3]))
+    happened = Remembered(None, np.array([0.1, 0.5, 0.9, 1.5]), np.array([2, 0, 2, 2]), nothing, nothing, train)
+    found = measure.reactivations(happened, duration=2.0, of=2)
+    assert (found["reactivation_rate"].item(), found["share_reactivated"].item()) == (2, 0.75)
+    assert found["ripple_length_mean"].item() == pytest.approx(5)
+    silent = replace(
+        happened, reactivated=nothing, reactivation_time=nothing, index_spikes=SpikeTrain(nothing, nothing)
+    )
+    found = measure.reactivations(silent, duration=2.0, of=2)
+    assert found["reactivation_rate"].item() == 0
+    assert np.isnan([found["share_reactivated"].item(), found["ripple_length_mean"].item()]).all()
 
 
 # ------------------------------------------------------------------------------------------ lives beside their shams
