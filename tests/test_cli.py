@@ -564,7 +564,7 @@ def test_every_estimate_has_a_name():
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).resolve().parents[1] / "data" / "golden").glob("*.h5")), ids=str
+    "path", sorted((Path(__file__).resolve().parents[1] / "data" / "golden").glob("*-v1.h5")), ids=str
 )
 @pytest.mark.parametrize("command", ["inspect", "compare", pytest.param("plot", marks=pytest.mark.slow)])
 def test_every_command_takes_a_recording_of_the_main_job(
