@@ -83,6 +83,28 @@ def slope(values: ArrayLike, x: ArrayLike, *, axis: int = -1) -> np.ndarray:
     return found
 
 
+def explained(values: ArrayLike, x: ArrayLike) -> float:
+    """Fraction of the variance of values that a straight line explains.
+
+    Parameters
+    ----------
+    values : array
+        NaN where one is missing.
+    x : array
+        Of the same shape: where they are.
+
+    Returns
+    -------
+    float
+        NaN where the values do not vary.
+    """
+    given = np.asarray(values, float)
+    there = np.isfinite(given)
+    if not there.any() or np.ptp(given[there]) == 0:
+        return float("nan")
+    return float(stats.linregress(np.asarray(x, float)[there], given[there]).rvalue ** 2)
+
+
 def spread(differences: ArrayLike) -> np.ndarray:
     """Sham floor: root mean square, over seeds, of the difference between two sham runs.
 
@@ -93,8 +115,12 @@ def spread(differences: ArrayLike) -> np.ndarray:
     Returns
     -------
     array, shape (...)
+        NaN where every seed is missing.
     """
-    return np.sqrt(np.nanmean(np.square(np.asarray(differences, float)), axis=0))
+    squares = np.square(np.asarray(differences, float))
+    there = ~np.isnan(squares)
+    total, count = np.where(there, squares, 0).sum(0), there.sum(0)
+    return np.sqrt(np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0))
 
 
 def interval(

@@ -26,6 +26,7 @@ import numpy as np
 from brian2 import Network, ms
 
 from bioplastic import hippocampus as hippocampal
+from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing
 from bioplastic.hippocampus import Hippocampus, Target
@@ -98,6 +99,11 @@ def broadcast(eta: float = 0.0, n_hops: int = N_HOPS) -> Broadcast:
 def equilibrium(eta: float = 0.0, eta_apical: float = 0.0, n_hops: int = N_HOPS) -> EquilibriumRelay:
     """Return the equilibrium relay, with the threshold and leak of the screened error relay."""
     return EquilibriumRelay(theta=THETA, tau_e=MEMORY * timing(n_hops).event, eta=eta, eta_apical=eta_apical)
+
+
+def twin_rate(eta: float) -> float:
+    """Return the learning rate of backprop at which hop 0 learns from an outcome what it learns in spikes at `eta`."""
+    return eta * float(OUTCOME * CellParameters().rmax)
 
 
 def hippocampus(n_hops: int = N_HOPS) -> Hippocampus:

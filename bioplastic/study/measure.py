@@ -10,6 +10,7 @@ import xarray as xr
 from bioplastic import reach
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Kind, Schedule, Timing, lay_out
+from bioplastic.life import Lived
 from bioplastic.recording import labelled
 from bioplastic.tasks import Task
 
@@ -118,6 +119,62 @@ def error_spikes(real: np.ndarray, sham: np.ndarray, sham2: np.ndarray) -> Measu
         "error_spikes_sham": labelled(axes, sham, "the same in the sham run"),
         "error_spikes_sham2": labelled(axes, sham2, "the same in the second sham run"),
     }
+
+
+def mismatch(circuit: Circuit, schedule: Schedule, error_spikes: np.ndarray, theta: float, n_around: int) -> Measures:
+    """Mismatch signalled per cell and event: in the background before and after all occurrences, and at them.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    schedule : Schedule
+    error_spikes : array, shape (n_events, n_hops)
+    theta : float
+        Mismatch that an error spike signals.
+    n_around : int
+        Background events at the beginning, and at the end.
+    """
+    cells = np.zeros(circuit.n_hops)
+    for population in circuit.populations:
+        hop = circuit.population_hops[population.name]
+        if population.role != "input" and np.isfinite(hop):
+            cells[int(hop)] += population.size
+    per_cell = theta * error_spikes / cells
+    phases = {
+        "before": (per_cell[:n_around], "background event before"),
+        "during": (per_cell[schedule.rare], "rare event"),
+        "after": (per_cell[-n_around:], "background event after"),
+    }
+    return {
+        f"mismatch_{phase}": labelled("hop", one.mean(0), f"mismatch signalled per cell and {words}, in spikes")
+        for phase, (one, words) in phases.items()
+    }
+
+
+def latency(circuit: Circuit, pairs: Sequence[tuple[Lived, Lived]], event: int, timing: Timing) -> Measures:
+    """Time that an error takes to every hop, mean over lives in spikes.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    pairs : sequence of (Lived, Lived)
+        Each life and its sham run.
+    event : int
+        In which the two differ.
+    timing : Timing
+    """
+    hop = np.concatenate([np.full(p.size, circuit.population_hops[p.name]) for p in circuit.populations])
+    found = []
+    for real, sham in pairs:
+        trains = [one.error_spikes for one in (real, sham)]
+        spikes = [(x.time, x.cell, x.sign) for x in trains if x is not None and x.sign is not None]
+        assert real.onset is not None and len(spikes) == 2  # lives in spikes have all of these
+        onset = real.onset[event] + float(timing.lead)
+        found.append(1000 * (reach.first_difference(spikes[0], spikes[1], hop, circuit.n_hops) - onset))
+    everywhere = np.isfinite(found).all(0)  # a hop that some of them do not reach has no mean
+    mean = np.where(everywhere, np.nan_to_num(found).mean(0), np.nan)
+    words = "time from the onset of the outcome until error spikes first differ from the sham run"
+    return {"latency": labelled("hop", mean, words, "ms")}
 
 
 def squared_error(circuit: Circuit, task: Task, networks: Sequence[Weights], stimuli: np.ndarray) -> np.ndarray:

@@ -65,9 +65,9 @@ def text(values: ArrayLike, digits: int = 2) -> str:
     return f"{numbers.mean():.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
 
 
-def n_seeds(recording: Recording) -> str:
-    """``"3 seeds"``, of a recording whose summary has them as an axis."""
-    n = recording.summary.sizes["seed"]
+def n_seeds(recording: Recording, group: str = "summary") -> str:
+    """``"3 seeds"``, of a recording in which a group has them as an axis."""
+    n = recording[group].sizes["seed"]
     return f"{n} seed{'s' * (n > 1)}"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from bioplastic.recording import RUN, stack
+from bioplastic.recording import RUN, labelled, stack
+from bioplastic.statistics import spread as spread_over_seeds
 from bioplastic.study.design import Condition
 from bioplastic.study.learner import StudyError
 
@@ -59,3 +60,57 @@ def by_labels(runs: Sequence[tuple[Condition, xr.Dataset]], *labels: str) -> xr.
     about = {name: {"units": "1", "long_name": name.replace("_", " ")} for name in labels}
     axes: dict[Any, Any] = {name: xr.Variable(name, np.asarray(v), about[name]) for name, v in values.items()}
     return xr.Dataset(spread, axes | {k: v for k, v in stacked.coords.items() if RUN not in v.dims})
+
+
+def each(
+    function: Callable[..., Any], *arrays: xr.DataArray, over: str | Sequence[str], gives: Sequence[str] = ()
+) -> xr.DataArray:
+    """Call a function of a few dimensions for every place along all the others.
+
+    Parameters
+    ----------
+    function : callable
+        Of as many arrays, whose axes are `over`.
+    *arrays : DataArray
+        Along a dimension that one of them lacks it is the same everywhere.
+    over : str or sequence of str
+        Dimensions that the function gets.
+    gives : sequence of str, optional
+        Dimensions of what it returns; none of a number.
+
+    Returns
+    -------
+    DataArray
+        The other dimensions, then those that the function gives.
+    """
+    taken = [over] if isinstance(over, str) else list(over)
+    found: xr.DataArray = xr.apply_ufunc(
+        function, *arrays, input_core_dims=[taken] * len(arrays), output_core_dims=[list(gives)], vectorize=True
+    )
+    return found
+
+
+def sham_floor(differences: xr.DataArray) -> xr.DataArray:
+    """Sham floor of what differs between two sham runs: its spread over the dimension `seed`.
+
+    Parameters
+    ----------
+    differences : DataArray
+    """
+    found: xr.DataArray = xr.apply_ufunc(
+        lambda values: spread_over_seeds(np.moveaxis(values, -1, 0)), differences, input_core_dims=[["seed"]]
+    )
+    return found
+
+
+def named(array: xr.DataArray, long_name: str, units: str = "1") -> xr.Variable:
+    """Name what was computed from labelled arrays.
+
+    Parameters
+    ----------
+    array : DataArray
+    long_name : str
+        What it is, in words.
+    units : str, optional
+    """
+    return labelled(tuple(map(str, array.dims)), array.values, long_name, units)
