@@ -40,6 +40,7 @@ from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.compiled.run import end_programs
 from bioplastic.events import Event, Kind, Schedule, Timing, random_life
 from bioplastic.life import Life
+from bioplastic.recording import read
 from bioplastic.recording import schema1 as recording
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.broadcast import random_broadcast
@@ -550,8 +551,9 @@ def show(path: Path) -> None:
             table.add_row(when, *(f"{m:.2g}" for m in variables[f"mismatch_{when}"][i, 0, 0].mean(0)))
         console.print(table)
     # The rarest events: there the restoring forces have the longest time between two occurrences.
-    front = plots.front_figure(done, event_fraction=float(summary.event_fraction[0]))
-    for figure, suffix in ((plots.cascade_figure(done), ""), (front, "-front")):
+    recorded = read(path)
+    front = plots.front_figure(recorded, event_fraction=float(summary.event_fraction[0]))
+    for figure, suffix in ((plots.cascade_figure(recorded), ""), (front, "-front")):
         for written in plots.save(figure, path.with_name(f"{path.stem}{suffix}")):
             console.print(f"wrote {written}", soft_wrap=True)
     console.print(f"wrote {path}; look into it with: bioplastic inspect {path}", soft_wrap=True)
