@@ -57,6 +57,20 @@ def relative_change(
     return np.array([np.linalg.norm(a - b) / np.linalg.norm(s) for a, b, s in by_hop(circuit, one, other, start)])
 
 
+def n_plastic(circuit: Circuit) -> np.ndarray:
+    """Count the weights that learn, shape (n_hops,).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    """
+    found = np.zeros(circuit.n_hops, int)
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        if projection.plastic and np.isfinite(hop):
+            found[int(hop)] += int(np.prod(circuit.shape(projection)))
+    return found
+
+
 def moved(circuit: Circuit, before: Weights, after: Weights, threshold: float = 0.01) -> np.ndarray:
     """How many of the weights that learn moved, by hop.
 

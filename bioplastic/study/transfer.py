@@ -2,14 +2,14 @@
 
 An accuracy matrix (..., 1 + n_tasks, n_tasks) has the accuracy on every task, before the first block and after each.
 
-Average accuracy, backward and forward transfer: Lopez-Paz and Ranzato (2017), arXiv:1706.08840; forgetting: Chaudhry et al.
-(2018), doi:10.1007/978-3-030-01252-6_33. All of them reward a learner that hardly learns, so they are to be read against
-how well new tasks are learned: `on_curve` measures another learner at the learning rate at which it learns them as well.
+Average accuracy, backward and forward transfer: Lopez-Paz and Ranzato (2017), arXiv:1706.08840; forgetting: Chaudhry
+et al. (2018), doi:10.1007/978-3-030-01252-6_33. All of them reward a learner that hardly learns, so they are to be read
+against how well new tasks are learned: `on_curve` measures another learner at the rate at which it learns them as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,22 @@ import xarray as xr
 
 from bioplastic.recording import labelled
 from bioplastic.study.measure import Measures
+
+
+def by_task(prediction: np.ndarray, label: np.ndarray, topic: np.ndarray, n_tasks: int) -> np.ndarray:
+    """Fraction of predictions whose largest output is the right one, by task, shape (n_tasks,).
+
+    Parameters
+    ----------
+    prediction : array, shape (n_stimuli, n_outputs)
+    label : array of int, shape (n_stimuli,)
+        Which output is right.
+    topic : array of int, shape (n_stimuli,)
+        Which task each stimulus belongs to.
+    n_tasks : int
+    """
+    right = prediction.argmax(1) == label
+    return np.array([right[topic == task].mean() for task in range(n_tasks)])
 
 
 def average_accuracy(accuracy: np.ndarray) -> np.ndarray:
@@ -132,3 +148,40 @@ def on_curve(lives: np.ndarray, name: str, wanted: float) -> float:
     still = np.broadcast_to(tried[0, 0], tried[0].shape)
     curve = np.concatenate([still[None], tried])
     return at_match(learned(curve), TRANSFER[name].of(curve), wanted)
+
+
+def on_curves(by_rate: xr.DataArray, name: str, wanted: xr.DataArray) -> xr.DataArray:
+    """`on_curve`, seed by seed.
+
+    Parameters
+    ----------
+    by_rate : DataArray
+        Accuracy of one learner over `rate_index`, `seed`, `block` and `task`.
+    name : str
+    wanted : DataArray
+        Over `seed` and others.
+    """
+    curve = ["rate_index", "block", "task"]
+    found: xr.DataArray = xr.apply_ufunc(
+        lambda lives, learned: on_curve(lives, name, learned),
+        *(by_rate, wanted),
+        input_core_dims=[curve, []],
+        vectorize=True,
+    )
+    return found.transpose(*wanted.dims)
+
+
+def less_matched(one: xr.Dataset, other: xr.Dataset, names: Sequence[str], suffix: str = "") -> dict[str, xr.DataArray]:
+    """Measures of a learner at its best rate, less those of another at the rate at which it learns new tasks as well.
+
+    Parameters
+    ----------
+    one, other : Dataset
+        Measures of a learner over `seed`; the other's `accuracy_by_rate` too.
+    names : sequence of str
+        Of `TRANSFER`; of `learned` there is a difference left where the other never learns as much.
+    suffix : str, optional
+        Ends the names of the one's measures.
+    """
+    wanted = one[f"learned{suffix}"]
+    return {name: one[f"{name}{suffix}"] - on_curves(other["accuracy_by_rate"], name, wanted) for name in names}
