@@ -2,7 +2,7 @@
 
 Every learner lives the tasks in blocks at each of its learning rates. At the rate that is best for a network, by what
 all other networks say, it also lives the same events interleaved, and, if it lives in spikes, in blocks once more, to
-look at its accuracy in spikes. All else is measured with the weights in the rate network, by the same yardstick for all.
+look at its accuracy in spikes. All else is measured with the weights in the rate network, by one yardstick for all.
 """
 
 from __future__ import annotations
