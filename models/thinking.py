@@ -388,7 +388,7 @@ def sweep(bench: Bench, settings: ThinkingSettings, runs: Runs, others: Measures
     }
     coordinates = {
         "learner": [one.name for one in bench.learners],
-        "rate_index": labelled("rate_index", np.arange(rate.shape[1]), "index of the learning rate that was tried"),
+        "rate_index": labelled("rate_index", np.arange(score.shape[1]), "index of the learning rate that was tried"),
         "tuning_seed": labelled("tuning_seed", list(settings.tuning_seeds), "seed of the network"),
     }
     return xr.Dataset(found | others, coordinates)

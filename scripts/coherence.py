@@ -13,8 +13,8 @@ Source
 Command
     python scripts/coherence.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 3 minutes, --quick half a minute, and half a minute to compile. It may be interrupted and goes
-    on.
+    On two cores: default 3 minutes (estimated), --quick half a minute, and half a minute to compile. It may be
+    interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, a table on the terminal.
 """
@@ -300,7 +300,7 @@ STUDY = Study(
     tables=tables,
     figures=figures,
     statements=statements,
-    running_time={"": "3 minutes", "quick": "half a minute"},
+    running_time={"": "3 minutes (estimated)", "quick": "half a minute"},
     script=Path(__file__),
 )
 

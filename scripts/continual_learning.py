@@ -223,7 +223,7 @@ def replay_effects(summary: xr.Dataset) -> dict[str, dict[str, xr.DataArray]]:
         "best rates": {name: relay[name] - backprop[name] for name in AGAINST},
         "where backprop learns as the relay": less_matched(relay, backprop, AGAINST),
         "the same, relay in spikes": less_matched(relay, backprop, AGAINST, "_spikes"),
-        "where the relay learns as backprop": {name: -values for name, values in other_way.items()},
+        "where the relay learns as backprop": {name: 0 - values for name, values in other_way.items()},
     }
 
 

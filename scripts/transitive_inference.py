@@ -12,8 +12,8 @@ Source
 Command
     python scripts/transitive_inference.py [--quick] [--seeds N] [--out FILE] [--jobs N]
 Running time
-    On two cores: default 2 minutes, --quick half a minute, and half a minute to compile. It may be interrupted and goes
-    on.
+    On two cores: default 2 minutes (estimated), --quick half a minute, and half a minute to compile. It may be
+    interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, a table on the terminal.
 """
@@ -276,7 +276,7 @@ STUDY = Study(
     tables=tables,
     figures=figures,
     statements=statements,
-    running_time={"": "2 minutes", "quick": "half a minute"},
+    running_time={"": "2 minutes (estimated)", "quick": "half a minute"},
     script=Path(__file__),
 )
 

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
+from bioplastic import plots
 from bioplastic.circuit import Circuit, Population, Projection
 from bioplastic.recording import labelled
 from bioplastic.study import Learner, transfer_study
@@ -198,3 +200,30 @@ def test_differences_and_weights_of_all_hops_by_hand():
     assert found["less in blocks"].item() == pytest.approx(0.95 - 0.72)
     assert transfer_study.of_all_weights(summary, "changed").item() == pytest.approx((128 + 2048) / 8320)
     assert transfer_study.of_all_weights(summary, "untouched").item() == pytest.approx((2048 + 4096) / 8320)
+
+
+# ------------------------------------------------------------------------------------------ panels
+
+
+def test_panels_show_means_over_seeds_and_the_best_rates(bench):
+    """Backprop ends at 0.6, 0.7 and 0.8 by rate and has learned the mean of a straight line up to that."""
+    runs = MadeUp().finish(bench, (0, 1), lambda name, rate, seed, kind: 0.5 + rate)
+    summary = transfer_study.in_blocks(transfer_study.summarise(bench, TransferSettings(seeds=(0, 1)), runs)["summary"])
+    axes = plots.kept_by_learned(summary, ["backprop"])
+    curve, best = axes.lines
+    np.testing.assert_allclose(curve.get_ydata(), [60, 70, 90])
+    np.testing.assert_allclose(curve.get_xdata(), [50 + 6, 50 + 12, 50 + 24])
+    np.testing.assert_allclose([*best.get_xdata(), *best.get_ydata()], [74, 90])
+    rows = plots.by_learner([100 * summary["kept"], 100 * summary["kept_spikes"]], "ox", "kept (%)")
+    assert [label.get_text() for label in rows.get_yticklabels()] == ["backprop", "relay"]
+    drawn = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in rows.lines]
+    assert drawn == [pytest.approx((90, -0.1)), pytest.approx((250, 0.9)), pytest.approx((240, 1.1))]
+    assert rows.yaxis_inverted()
+
+
+def test_a_matrix_begins_before_the_first_block():
+    accuracy = xr.DataArray(np.stack([MATRIX, MATRIX]), dims=("seed", "block", "task"))
+    axes = Figure().subplots()
+    image = plots.accuracy_matrix(accuracy, axes)
+    np.testing.assert_allclose(image.get_array(), 100 * MATRIX)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["before", "1", "2", "3"]
