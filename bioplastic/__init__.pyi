@@ -1,6 +1,7 @@
 # The public names, one a line. Type checkers read them here, and so does `__init__.py`, which imports each of them when
-# it is first asked for.
+# it is first asked for. A module stands under another name than its own at the end.
 
+import bioplastic.plots
 from bioplastic.auditing.equations import audit as audit
 from bioplastic.circuit import Circuit as Circuit
 from bioplastic.circuit import Feedback as Feedback
@@ -33,5 +34,7 @@ from bioplastic.study.study import Study as Study
 from bioplastic.tasks import Task as Task
 from bioplastic.tasks import digits as digits
 from bioplastic.tasks import random_patterns as random_patterns
+
+plot = bioplastic.plots
 
 __version__: str

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.statistics import RESAMPLES, interval, slope, spread
+from bioplastic.statistics import RESAMPLES, interval, slope, spread, unbiased_square
 
 __all__ = ["RESAMPLES", "interval", "slope", "spread"]
 
@@ -98,6 +98,29 @@ def moved(circuit: Circuit, before: Weights, after: Weights, threshold: float = 
     )
 
 
+def unbiased_change(
+    some: Sequence[Sequence[np.ndarray]], others: Sequence[Sequence[np.ndarray]], start: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Expected distance between weights of lives that differ in chance, relative to those that all started from.
+
+    Parameters
+    ----------
+    some, others : sequence of sequence of array
+        Of each life, group by group, the weights in one row; compared in pairs.
+    start : sequence of array
+        Group by group.
+
+    Returns
+    -------
+    array, shape (n_groups,)
+        ``|E[some - others]| / |start|`` with Euclidean norms (`bioplastic.statistics.unbiased_square`, 0 where that is
+        negative).
+    """
+    pairs = zip(zip(*some, strict=True), zip(*others, strict=True), strict=True)
+    square = [unbiased_square(np.array(one) - np.array(other)) for one, other in pairs]
+    return np.asarray(np.sqrt(np.maximum(square, 0)) / [np.linalg.norm(weights) for weights in start])
+
+
 def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> np.ndarray:
     """Cosine between a change and the direction of backprop, by hop.
 
@@ -117,6 +140,27 @@ def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapp
         if size > 0:
             cosines[hop] = a @ b / size
     return cosines
+
+
+def along(circuit: Circuit, change: Mapping[str, np.ndarray], direction: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Part of a change that goes in a direction, by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    change, direction : mapping of str to array, shape (post, pre)
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        Negative where it goes against it; 0 where there is no direction.
+    """
+    found = np.zeros(circuit.n_hops)
+    for hop, (a, to) in enumerate(by_hop(circuit, change, direction)):
+        size = np.linalg.norm(to)
+        if size:
+            found[hop] = a @ to / size
+    return found
 
 
 def reach(change: ArrayLike, floor: ArrayLike) -> int:
@@ -289,3 +333,25 @@ def at_improvement(change: ArrayLike, improvement: ArrayLike, level: float) -> n
         return change[0]
     share = (level - improvement[k - 1]) / (improvement[k] - improvement[k - 1])
     return change[k - 1] + share * (change[k] - change[k - 1])
+
+
+def equivalent(change: ArrayLike, number: ArrayLike, floor: ArrayLike) -> float:
+    """How many events of one kind change as much as one of another kind does.
+
+    Both curves, change against number, are read at the smaller of their two ends, linear between looks; where a change
+    falls again it counts as what it was.
+
+    Parameters
+    ----------
+    change, number, floor : array, shape (2, n_snapshots)
+        Change of a hop by one kind of event and by the other, how many there were so far, and the sham floors.
+
+    Returns
+    -------
+    float
+        NaN where one of the two does not get beyond its floor, or there is no event of the other kind.
+    """
+    curves = np.maximum.accumulate(np.asarray(change, float), axis=1)
+    level = curves[:, -1].min()
+    here, there = (float(np.interp(level, c, n)) for c, n in zip(curves, np.asarray(number, float), strict=True))
+    return here / there if level > np.asarray(floor)[:, -1].max() and there else float("nan")

@@ -108,6 +108,47 @@ def explained(values: ArrayLike, x: ArrayLike) -> float:
     return float(stats.linregress(np.asarray(x, float)[there], given[there]).rvalue ** 2)
 
 
+def threshold(x: ArrayLike, share: ArrayLike, wanted: float) -> float:
+    """Least x from which on a share is at least what is wanted.
+
+    Parameters
+    ----------
+    x : array, shape (n,)
+        In rising order.
+    share : array, shape (n,)
+        Of the trials at x in which something happens.
+    wanted : float
+        In (0, 1]; 0 for any trial at all.
+
+    Returns
+    -------
+    float
+        Infinite if that is never so.
+    """
+    found = np.asarray(share, float)
+    enough = found >= wanted if wanted else found > 0
+    first = len(enough) - int(np.argmin(enough[::-1])) if not enough.all() else 0
+    return float(np.asarray(x)[first]) if first < len(enough) else float("inf")
+
+
+def log_interpolated(x: ArrayLike, values: ArrayLike, wanted: ArrayLike) -> np.ndarray:
+    """Read a curve elsewhere, linear in the logarithm of x.
+
+    Parameters
+    ----------
+    x : array, shape (n,)
+        Above 0, in rising order.
+    values : array, shape (n,)
+    wanted : array, shape (n_wanted,)
+
+    Returns
+    -------
+    array, shape (n_wanted,)
+        NaN outside the curve.
+    """
+    return np.asarray(np.interp(np.log(wanted), np.log(x), np.asarray(values, float), left=np.nan, right=np.nan))
+
+
 def correlation(x: np.ndarray, y: np.ndarray) -> float:
     """Correlation of two sets of patterns over items and cells, as they are.
 

@@ -387,7 +387,7 @@ def sweep(bench: Bench, settings: ThinkingSettings, runs: Runs, others: Measures
         "score": labelled(("learner", "rate_index", "tuning_seed"), score, "how well it has learned what it was shown"),
     }
     coordinates = {
-        "learner": [one.name for one in bench.learners],
+        "learner": labelled("learner", [one.name for one in bench.learners], "learner"),
         "rate_index": labelled("rate_index", np.arange(score.shape[1]), "index of the learning rate that was tried"),
         "tuning_seed": labelled("tuning_seed", list(settings.tuning_seeds), "seed of the network"),
     }

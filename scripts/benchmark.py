@@ -41,8 +41,9 @@ from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.events import Event, Kind, Schedule, Timing, lay_out, probes, random_life
 from bioplastic.hippocampus import Memory, Replay
 from bioplastic.life import Life
-from bioplastic.recording import schema1 as recording
+from bioplastic.recording import Provenance, open_recorder
 from bioplastic.rules.error_relay import ErrorRelay
+from bioplastic.study import measure
 from bioplastic.tasks import Task, digits
 
 
@@ -306,40 +307,26 @@ def hippocampus_ratios(prepared: Prepared, config: Config) -> tuple[float, float
 def recording_share(prepared: Prepared, config: Config) -> float:
     """Return the time to write a run of the learning arm as a share of the time to simulate it."""
     life = timed_life(prepared, config.n_recorded_steps)
-    schedule, n_events = life.schedule, len(life.schedule)
+    schedule = life.schedule
     occurrences = np.flatnonzero(schedule.rare)[:10]
     rule = chain.screened(1e-3, prepared.n_hops)
     life = replace(life, rule=rule, snapshots=occurrences.tolist())
     begin = time.perf_counter()
-    for one in (life, replace(life, schedule=schedule.sham()), replace(life, schedule=schedule.sham(), seed=1)):
-        prepared.model.live(one)
+    sham = replace(life, schedule=schedule.sham())
+    lived = [prepared.model.live(one) for one in (life, sham, replace(sham, seed=1))]
     simulated = time.perf_counter() - begin
-    hops = prepared.circuit.n_hops
-    numbers = np.zeros((len(occurrences), hops))
-    run = recording.Run(
-        arm="learning",
-        learner="error relay",
-        event_fraction=0.3,
-        replay="off",
-        seed=0,
-        learning_rate=1e-3,
-        role="result",
-        event_time=np.arange(n_events, dtype=float),
-        event_kind=schedule.kind,
-        event_occurrence=schedule.occurrence,
-        event_salience=schedule.salience,
-        event_replayed=np.zeros(n_events, bool),
-        event_stimulus=schedule.stimulus,
-        output_error=np.zeros(n_events),
-        snapshot_occurrence=np.arange(1, len(occurrences) + 1),
-        change=numbers,
-        change_floor=numbers,
-        change_sham=numbers,
-        error_spikes=np.zeros((schedule.n_occurrences, hops)),
+    measured = measure.dataset(
+        prepared.circuit,
+        measure.events(schedule, life.timing),
+        measure.output_error(prepared.task, schedule, lived[0].prediction),
+        measure.changes(prepared.circuit, life.weights, *(one.snapshots for one in lived)),
+        measure.error_spikes(*(one.error_signal[schedule.rare] for one in lived)),
     )
+    made = Provenance.here(title="", settings={}, circuit="", code="", script="", source="")
     with tempfile.TemporaryDirectory() as folder:
+        recorder = open_recorder(Path(folder, "run.h5"), made)
         begin = time.perf_counter()
-        recording.write_run(Path(folder), "run", run)
+        recorder.add("learning", {"learner": "error relay", "seed": 0}, measured)
         return (time.perf_counter() - begin) / simulated
 
 
@@ -350,7 +337,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def measure(config: Config, say: Callable[[str], None]) -> list[Line]:
+def measured(config: Config, say: Callable[[str], None]) -> list[Line]:
     """Measure everything, and return the lines of the table."""
     task = digits()
     lines = []
@@ -436,7 +423,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if compiler() is None:
         console.print(NO_COMPILER)
         return 1
-    lines = measure(QUICK if options.quick else Config(), lambda text: console.print(f"[dim]{text}[/dim]"))
+    lines = measured(QUICK if options.quick else Config(), lambda text: console.print(f"[dim]{text}[/dim]"))
     table = Table("what", "measured", "target", "held")
     for line in lines:
         table.add_row(line.what, line.measured, line.target, "yes" if line.held else "no")

@@ -11,8 +11,7 @@ Command
     python scripts/frequency_and_salience.py [--quick | --full] [--hops N] [--seeds N] [--out FILE] [--jobs N]
 Running time
     On two cores, models compiled: default 9 minutes, --full 35 minutes (estimated), --quick half a minute. It may
-    be interrupted and goes on. Runs with frozen weights and salience 1 are taken from reach_vs_frequency.h5 where that
-    lies beside the recording.
+    be interrupted and goes on.
 Output
     One HDF5 file, labelled as docs/recording.md says, a figure beside it as PNG and PDF, tables on the terminal.
 """
@@ -20,660 +19,380 @@ Output
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
+import xarray as xr
 from bioplastic_models import chain
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from rich.table import Table
-from scipy import stats
 
-from bioplastic import plots, reach, script, spiking, sweep, theory
-from bioplastic.cache import cache_folder
-from bioplastic.cells import CellParameters
-from bioplastic.circuit import Circuit, Feedback, Weights
-from bioplastic.events import Schedule, Timing, random_life
-from bioplastic.life import Life
-from bioplastic.recording import schema1 as recording
-from bioplastic.recording.schema1 import Variable
+from bioplastic import reach, theory
+from bioplastic.events import Schedule, random_life
+from bioplastic.recording import Recording, labelled
 from bioplastic.rules.backprop import Backprop
-from bioplastic.rules.broadcast import random_broadcast
-from bioplastic.rules.equilibrium_relay import agreeing_feedback
-from bioplastic.rules.fixed_feedback import random_feedback
-from bioplastic.rules.form import Rule
+from bioplastic.rules.equilibrium_relay import EquilibriumRelay
 from bioplastic.rules.latent_equilibrium import LatentEquilibrium
 from bioplastic.rules.predictive_coding import PredictiveCoding
-from bioplastic.statistics import estimate
-from bioplastic.tasks import Task, digits
+from bioplastic.statistics import estimate, explained, slope
+from bioplastic.study import Bench, Condition, Learner, Runs, Study, conditions, feedback, measure
+from bioplastic.study.bench import Measure
+from bioplastic.study.report import n_seeds, table
+from bioplastic.study.summary import by_labels, each, named, sham_floor
+from bioplastic.tasks import digits
 
-SCHEMA = "bioplastic frequency_and_salience"
-FROZEN, LEARNING = "frozen", "learning"
-MAIN = "reach_vs_frequency"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.table import Table
+
+ARMS = FROZEN, LEARNING = "frozen", "learning"
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of the experiment; together with the library's version they determine every number.
-
-    Attributes
-    ----------
-    n_hops : int
-        Length of the chain, in hops.
-    event_fractions, event_fractions_learning : tuple of float
-        Fractions of all events that are the rare event, with frozen weights and with learning ones.
-    saliences : tuple of float
-        Of the rare event: its outcome stays that many times longer.
-    seeds : tuple of int
-        One network, one life and one set of spike phases each.
-    n_occurrences_frozen : int
-        A life with frozen weights lasts for at least this many rare events,
-    n_events_frozen : int
-        and for at least this many events.
-    n_counted : int
-        Events, from an occurrence on, over which its error spikes are counted.
-    n_events : int
-        Length of a life in which weights learn, in events.
-    eta : float
-        Learning rate of all spiking rules; the twin's is this times the spikes that an outcome lasts for, so that hop 0
-        learns the same from the same error.
-    eta_factors : tuple of float
-        Factors on the learning rate of the error relay, to see whether the map depends on it.
-    every_rule : bool
-        Whether there are maps of more spiking rules than the error relay.
-    steps : int
-        Inference steps of predictive coding in the twin, beside its equilibrium,
-    inference_step : float
-        and their size.
-    latent_step : float
-        Time step of Latent Equilibrium, in units of tau_m,
-    latent_beta : float
-        and the strength with which its outcome nudges.
-    """
+class Settings:
+    """Settings of the experiment; together with the library's version they determine every number."""
 
     n_hops: int = chain.N_HOPS
+    """Length of the chain, in hops."""
     event_fractions: tuple[float, ...] = (0.03, 0.1, 0.3)
+    """Fractions of all events that are the rare event, with frozen weights."""
     event_fractions_learning: tuple[float, ...] = (0.03, 0.1, 0.3)
+    """The same with learning ones."""
     saliences: tuple[float, ...] = (1.0, 2.0, 4.0)
+    """Of the rare event: its outcome stays that many times longer."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """One network, one life and one set of spike phases each."""
     n_occurrences_frozen: int = 8
+    """A life with frozen weights lasts for at least this many rare events."""
     n_events_frozen: int = 120
+    """And for at least this many events."""
     n_counted: int = 3
+    """Events, from an occurrence on, over which its error spikes are counted."""
     n_events: int = 100
+    """Length of a life in which weights learn, in events."""
     eta: float = 0.003
+    """Learning rate of all spiking rules; the twin's is this times the spikes that an outcome lasts for, so that hop 0
+    learns the same from the same error."""
     eta_factors: tuple[float, ...] = ()
+    """Factors on the learning rate of the error relay, to see whether the map depends on it."""
     every_rule: bool = True
+    """Whether there are maps of more spiking rules than the error relay."""
     steps: int = 3
+    """Inference steps of predictive coding in the twin, beside its equilibrium."""
     inference_step: float = 0.2
+    """Size of these steps."""
     latent_step: float = 0.5
-    latent_beta: float = 0.1
+    """Time step of Latent Equilibrium, in units of tau_m."""
 
     def __post_init__(self) -> None:
         for name in ("event_fractions", "event_fractions_learning", "saliences"):
             if len(values := getattr(self, name)) < 2 or list(values) != sorted(set(values)):
                 raise ValueError(f"{name} = {values}; give two or more different ones, in rising order.")
 
-
-FULL = Config(
-    event_fractions=(0.01, 0.03, 0.1, 0.3), saliences=(0.5, 1.0, 2.0, 4.0), n_events=200, eta_factors=(0.3, 3.0)
-)
-QUICK = Config(
-    n_hops=6,
-    event_fractions=(0.1, 0.3),
-    event_fractions_learning=(0.1, 0.3),
-    saliences=(1.0, 4.0),
-    seeds=(0, 1),
-    n_occurrences_frozen=2,
-    n_events_frozen=20,
-    n_events=20,
-    every_rule=False,
-)
+    def fractions(self, arm: str) -> tuple[float, ...]:
+        """Return the event fractions of an arm."""
+        return self.event_fractions if arm == FROZEN else self.event_fractions_learning
 
 
-@dataclass(frozen=True)
-class Learner:
-    """One way to learn.
-
-    Attributes
-    ----------
-    name : str
-    rule : Rule or rule of the twin
-        With its learning rate.
-    timing : Timing
-    feedback : callable, optional
-        (circuit, weights, task, seed) -> `Feedback`; the forward weights by default.
-    """
-
-    name: str
-    rule: Any
-    timing: Timing
-    feedback: Callable[[Circuit, Weights, Task, int], Feedback] | None = None
-
-    @property
-    def spikes(self) -> bool:
-        """Whether it lives in spikes, not in the twin."""
-        return hasattr(self.rule, "code")
-
-
-def learners(config: Config, arm: str) -> list[Learner]:
-    """Return the learners of an arm, in the order of tables and figures."""
-    n_hops, eta = config.n_hops, config.eta if arm == LEARNING else 0.0
-    brief, long = chain.timing(n_hops), chain.long_timing(n_hops)
-    relay = partial(chain.screened, n_hops=n_hops)
-    both = [
-        Learner("error relay", relay(eta), brief),
-        Learner("error relay, unscreened", chain.unscreened(eta), long),
-    ]
-    if arm == FROZEN:
-        return both
-
-    def randomly(circuit: Circuit, weights: Weights, task: Task, seed: int) -> Feedback:
-        return random_feedback(circuit, weights, seed)
-
-    def broadcast(circuit: Circuit, weights: Weights, task: Task, seed: int) -> Feedback:
-        return random_broadcast(circuit, seed)
-
-    def agreeing(circuit: Circuit, weights: Weights, task: Task, seed: int) -> Feedback:
-        background = task.indices(rare=False, held_out=False)
-        return agreeing_feedback(circuit, weights, task.stimuli[background])
-
-    others = [
-        Learner("fixed random feedback", relay(eta), brief, randomly),
-        Learner(f"error relay, radius {chain.RADIUS}", chain.radius(eta, n_hops), brief),
-        Learner("learned feedback", chain.learned(eta, n_hops), brief, randomly),
-        Learner("equilibrium relay", chain.equilibrium(eta, eta, n_hops), brief, agreeing),
-        Learner("broadcast", chain.broadcast(eta, n_hops), brief, broadcast),
-    ]
-    return [
-        both[0],
-        *(Learner(f"error relay, rate x {f:g}", relay(f * eta), brief) for f in config.eta_factors),
-        both[1],
-        *(others if config.every_rule else []),
-        *(Learner(name, rule, brief) for name, rule in twin_rules(config).items()),
-    ]
-
-
-def twin_rules(config: Config) -> dict[str, Any]:
-    """Return the rules of the twin by name, at rates at which hop 0 learns what it learns in spikes."""
-    eta = config.eta * float(chain.OUTCOME * CellParameters().rmax)
-    # An error travels one hop per time step; the outcome has to stay until it can have passed every hop.
-    duration = config.latent_step * max(12, config.n_hops)
-    beta = config.latent_beta
-    stepwise = partial(PredictiveCoding, eta, step_size=config.inference_step)
-    return {
-        "backprop": Backprop(eta),
-        f"predictive coding, {config.steps} steps": stepwise(steps=config.steps),
-        "predictive coding, equilibrium": stepwise(steps=None),
-        "latent equilibrium": LatentEquilibrium(eta / (beta * duration), config.latent_step, duration, beta),
-    }
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Lives of one learner at one event fraction and salience, beside their sham runs."""
-
-    arm: str
-    learner: Learner
-    event_fraction: float
-    salience: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Name of the run in the recording."""
-        slug = self.learner.name.replace(", ", "-").replace(" ", "_")
-        return f"{self.arm}-{slug}-f{self.event_fraction:g}-x{self.salience:g}-s{self.seed}"
-
-
-def fractions(config: Config, arm: str) -> tuple[float, ...]:
-    """Return the event fractions of an arm."""
-    return config.event_fractions if arm == FROZEN else config.event_fractions_learning
-
-
-def conditions(config: Config, arm: str) -> Iterator[Condition]:
-    """Yield all conditions of an arm, the longest lives first."""
-    for f, learner, x, seed in product(fractions(config, arm), learners(config, arm), config.saliences, config.seeds):
-        yield Condition(arm, learner, f, x, seed)
-
-
-# ------------------------------------------------------------------------------------------ lives
-
-RUN_ROWS = {
-    "hop": Variable(("hop",), "1", "hops upstream of the error source", "int64"),
-    "caused": Variable(("hop",), "1", "excess error spikes per occurrence, or relative change, against the sham run"),
-    "floor": Variable(("hop",), "1", "the same between two sham runs"),
+SETTINGS = {
+    "": Settings(),
+    "quick": Settings(
+        n_hops=6,
+        event_fractions=(0.1, 0.3),
+        event_fractions_learning=(0.1, 0.3),
+        saliences=(1.0, 4.0),
+        seeds=(0, 1),
+        n_occurrences_frozen=2,
+        n_events_frozen=20,
+        n_events=20,
+        every_rule=False,
+    ),
+    "full": Settings(
+        event_fractions=(0.01, 0.03, 0.1, 0.3), saliences=(0.5, 1.0, 2.0, 4.0), n_events=200, eta_factors=(0.3, 3.0)
+    ),
 }
 
 
-class Bench:
-    """What all runs share: the task, the circuit, the start weights, a compiled model for each kind of rule."""
+def learners(settings: Settings, arm: str) -> list[Learner]:
+    """Return the learners of an arm, in the order of tables and figures."""
+    n_hops, eta = settings.n_hops, settings.eta if arm == LEARNING else 0.0
+    brief, long, rate = chain.timing(n_hops), chain.long_timing(n_hops), (eta,)
+    relay, radius, learned, broadcast = (
+        partial(rule, n_hops=n_hops) for rule in (chain.screened, chain.radius, chain.learned, chain.broadcast)
+    )
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.task = digits()
-        self.circuit = chain.circuit(config.n_hops)
-        self.weights: dict[int, Weights] = {}
-        self.models: dict[type, spiking.Model] = {}
+    def equilibrium(rate: float) -> EquilibriumRelay:
+        return chain.equilibrium(rate, rate, n_hops)
 
-    def prepare(self, progress: Callable[[float], None]) -> None:
-        """Pretrain the networks and compile the models, both from the cache if they are there."""
-        from bioplastic import twin
+    screened = Learner("error relay", relay, brief, rate)
+    unscreened = Learner("error relay, unscreened", chain.unscreened, long, rate)
+    if arm == FROZEN:
+        return [screened, unscreened]
+    others = [
+        Learner("fixed random feedback", relay, brief, rate, feedback.random),
+        Learner(f"error relay, radius {chain.RADIUS}", radius, brief, rate),
+        Learner("learned feedback", learned, brief, rate, feedback.random),
+        Learner("equilibrium relay", equilibrium, brief, rate, feedback.agreeing),
+        Learner("broadcast", broadcast, brief, rate, feedback.broadcast),
+    ]
+    return [
+        screened,
+        *(Learner(f"error relay, rate x {f:g}", relay, brief, (f * eta,)) for f in settings.eta_factors),
+        unscreened,
+        *(others if settings.every_rule else []),
+        *in_twin(settings),
+    ]
 
-        config = self.config
-        found = twin.pretrained(self.circuit, self.task, config.seeds, cache=cache_folder() / "weights")
-        self.weights = dict(zip(config.seeds, found, strict=True))
-        everyone = [x for arm in (FROZEN, LEARNING) for x in learners(config, arm) if x.spikes]
-        rules: dict[type, Rule] = {type(x.rule): x.rule for x in everyone}
-        longest = max(
-            self.schedule(Condition(arm, everyone[0], f, 1, 0)).salience.size
-            for arm in (FROZEN, LEARNING)
-            for f in fractions(config, arm)
-        )
-        extra = config.saliences[-1] * max(float(x.timing.event / x.timing.resolution) for x in everyone)
-        for k, (kind, rule) in enumerate(rules.items()):
-            spec = spiking.ModelSpec.with_room(self.circuit, rule, self.task, longest * extra, n_snapshots=0)
-            self.models[kind] = spiking.model(spec, self.task)
-            progress((k + 1) / len(rules))
+
+def in_twin(settings: Settings) -> list[Learner]:
+    """Return the learners of the twin, at rates at which hop 0 learns what it learns in spikes."""
+    brief, eta = chain.timing(settings.n_hops), chain.twin_rate(settings.eta)
+    stepwise = partial(PredictiveCoding, step_size=settings.inference_step)
+    # An error travels one hop per time step; the outcome has to stay until it can have passed every hop.
+    duration = settings.latent_step * max(12, settings.n_hops)
+    latent = partial(LatentEquilibrium, dt=settings.latent_step, duration=duration)
+    return [
+        Learner("backprop", Backprop, brief, (eta,)),
+        Learner(f"predictive coding, {settings.steps} steps", partial(stepwise, steps=settings.steps), brief, (eta,)),
+        Learner("predictive coding, equilibrium", partial(stepwise, steps=None), brief, (eta,)),
+        # Of the error of the outcome it takes a part, for as long as the outcome stays.
+        Learner("latent equilibrium", latent, brief, (eta / (latent(0.0).beta * duration),)),
+    ]
+
+
+class Map(Bench):
+    """What all lives share, and the lives themselves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, everyone = settings, learners(settings, LEARNING)
+        n_events = max(self.n_events(arm, f) for arm in ARMS for f in settings.fractions(arm))
+        event = max(float(one.timing.event / one.timing.resolution) for one in everyone)
+        longest = n_events * settings.saliences[-1] * event
+        super().__init__(chain.circuit(settings.n_hops), digits(), settings.seeds, everyone, longest=longest)
+
+    def n_events(self, arm: str, event_fraction: float) -> int:
+        """Length of a life."""
+        if arm == LEARNING:
+            return self.settings.n_events
+        needed = int(np.ceil(self.settings.n_occurrences_frozen / event_fraction))
+        return max(needed, self.settings.n_events_frozen)
 
     def schedule(self, condition: Condition) -> Schedule:
         """Return the life of a condition: the same for every learner and, but for the time held, every salience."""
-        config, f = self.config, condition.event_fraction
-        n_events = config.n_events
-        if condition.arm == FROZEN:
-            n_events = max(int(np.ceil(config.n_occurrences_frozen / f)), config.n_events_frozen)
-        rng = np.random.default_rng([condition.seed, round(1e6 * f)])  # as in the main script, whose runs are taken
-        life = random_life(self.task, event_fraction=f, n_events=n_events, seed=rng)
-        return replace(life, salience=np.where(life.rare, condition.salience, 1.0))
-
-    def in_spikes(self, condition: Condition) -> dict[str, np.ndarray]:
-        """Live a run, its sham and a second sham with other spike phases; the values of `RUN_ROWS`."""
-        learner, start = condition.learner, self.weights[condition.seed]
-        schedule = self.schedule(condition)
-        feedback = learner.feedback
-        life = Life(
-            schedule,
-            learner.rule,
-            start,
-            learner.timing,
-            None if feedback is None else feedback(self.circuit, start, self.task, condition.seed),
-            seed=condition.seed,
-        )
-        sham = replace(life, schedule=schedule.sham())
-        model = self.models[type(learner.rule)]
-        lived = [model.live(one) for one in (life, sham, replace(sham, seed=condition.seed + 1_000_000))]
-        if condition.arm == LEARNING:
-            return self.changes([one.weights.forward for one in lived], start)
-        spikes = [reach.by_occurrence(schedule.rare, one.error_signal, self.config.n_counted).mean(0) for one in lived]
-        return self.row(spikes[0] - spikes[1], spikes[2] - spikes[1])
-
-    def in_twin(self, given: Sequence[Condition]) -> list[dict[str, np.ndarray]]:
-        """Live conditions of one rule, event fraction and salience in the rate twin, all in one tensor program."""
-        from bioplastic import twin
-
-        lives = []
-        for c in given:
-            schedule = presented(self.schedule(replace(c, salience=1.0)), c.salience)
-            life = Life(schedule, c.learner.rule, self.weights[c.seed])
-            lives += [life, replace(life, schedule=life.schedule.sham())]
-        lived = [one.weights.forward for one in twin.live(self.circuit, self.task, lives)]
-        # Nothing in the twin is random, so a second sham run would be the first to the bit: its floor is 0.
-        return [
-            self.changes([lived[2 * k], lived[2 * k + 1], lived[2 * k + 1]], self.weights[c.seed])
-            for k, c in enumerate(given)
-        ]
-
-    def changes(self, weights: Sequence[Mapping[str, np.ndarray]], start: Weights) -> dict[str, np.ndarray]:
-        """Relative change of a run against its sham, and between two shams."""
-        real, sham, sham2 = weights
-        distance = partial(reach.relative_change, self.circuit, start=start.forward)
-        return self.row(distance(real, sham), distance(sham2, sham))
-
-    def row(self, caused: np.ndarray, floor: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the values of `RUN_ROWS`."""
-        return {"hop": np.arange(self.config.n_hops), "caused": caused, "floor": floor}
+        f = condition["event_fraction"]
+        rng = np.random.default_rng([condition["seed"], round(1e6 * f)])
+        life = random_life(self.task, event_fraction=f, n_events=self.n_events(condition.kind, f), seed=rng)
+        return replace(life, salience=np.where(life.rare, condition["salience"], 1.0))
 
 
-def presented(schedule: Schedule, salience: float) -> Schedule:
-    """Return a life for the twin, where an outcome has no duration: a rare event comes so many times in a row."""
-    times = np.where(schedule.rare, round(salience), 1)
-    return schedule.select(np.repeat(np.arange(len(schedule)), times))
+def presented(schedule: Schedule) -> Schedule:
+    """Return a life for the twin, where an outcome has no duration: an event comes as many times in a row."""
+    times = np.round(schedule.salience).astype(int)
+    return replace(schedule, salience=np.ones(len(schedule))).select(np.repeat(np.arange(len(schedule)), times))
 
 
-def taken(path: Path, config: Config, condition: Condition) -> dict[str, np.ndarray] | None:
-    """Take a condition from a recording of the main script; None if it is not there, or was lived otherwise.
-
-    Parameters
-    ----------
-    path : Path
-    config : Config
-    condition : Condition
-    """
-    if condition.arm != FROZEN or condition.salience != 1 or not path.exists():
-        return None
-    main = recording.read(path)
-    same = ("n_hops", "n_occurrences_frozen", "n_events_frozen", "n_counted")
-    if any(main.attrs.config.get(name) != getattr(config, name) for name in same):
-        return None
-    names = main.find(
-        arm=FROZEN,
-        learner=condition.learner.name,
-        event_fraction=condition.event_fraction,
-        seed=condition.seed,
-        role="result",
-    )
-    if not names:
-        return None
-    run = main.runs[names[0]]
-    real, sham, sham2 = (
-        run.measured(name).mean(0) for name in ("error_spikes", "error_spikes_sham", "error_spikes_sham2")
-    )
-    return {"hop": np.arange(config.n_hops), "caused": real - sham, "floor": sham2 - sham}
+def plan(bench: Map, settings: Settings, runs: Runs) -> Iterator[list[Condition]]:
+    """Yield all lives, the longest of an arm first; there are no half presentations in the twin."""
+    whole = tuple(x for x in settings.saliences if x % 1 == 0)
+    planned: list[Condition] = []
+    for arm in ARMS:
+        for f, one in product(settings.fractions(arm), learners(settings, arm)):
+            held = settings.saliences if one.spikes else whole
+            planned += conditions(arm, [one], event_fraction=(f,), salience=held, seed=settings.seeds, rate=one.rates)
+    yield planned
 
 
-# ------------------------------------------------------------------------------------------ what is measured
-
-PREDICTORS = ("frequency", "salience", "theory")
-
-_DIMS = ("learner", "event_fraction", "salience", "seed")
-SUMMARY_ROWS = {
-    "learner": Variable(("learner",), "1", "rule", "str"),
-    "event_fraction": Variable(("event_fraction",), "1", "fraction of all events that are the rare event"),
-    "salience": Variable(("salience",), "1", "salience of the rare event"),
-    "seed": Variable(("seed",), "1", "seed of network, life and spike phases", "int64"),
-    "hop": Variable(("hop",), "1", "hops upstream of the error source", "int64"),
-    "predictor": Variable(("predictor",), "1", "what reach is predicted from", "str"),
-    "caused": Variable((*_DIMS, "hop"), "1", RUN_ROWS["caused"].long_name),
-    "floor": Variable((*_DIMS[:3], "hop"), "1", "spread between sham runs over seeds (sham floor)"),
-    "reach": Variable(_DIMS, "1", "last hop that exceeds the sham floor (-1: none)"),
-    "dimensionless_frequency": Variable(
-        ("event_fraction", "salience"), "1", "mismatch that adds up, in units of one event of salience 1"
-    ),
-    "explained": Variable(
-        ("learner", "seed", "predictor"), "1", "variance of reach explained by a line in the logarithm"
-    ),
-    "learning_rate": Variable(("learner",), "1", "learning rate (0: frozen)"),
-}
+def measured(bench: Map, condition: Condition) -> Measure:
+    """Live a condition beside its sham runs: error spikes while weights are frozen, else changes of the weights."""
+    schedule = bench.schedule(condition)
+    life = bench.life(condition, schedule if condition.who.spikes else presented(schedule))
+    lived = yield from bench.beside_shams(life)
+    if condition.kind == LEARNING:
+        changes = measure.changes(bench.circuit, life.weights, *([one.weights] for one in lived))
+        return measure.dataset(bench.circuit, changes)
+    n = bench.settings.n_counted
+    counts = (reach.by_occurrence(schedule.rare, one.error_signal, n) for one in lived)
+    return measure.dataset(bench.circuit, measure.error_spikes(*counts))
 
 
-def dimensionless_frequency(event_fractions: Sequence[float], saliences: Sequence[float]) -> np.ndarray:
-    """Mismatch that a leaky integrator holds in the long run, if one event adds its salience.
+# ------------------------------------------------------------------------------------------ summary
 
-    Parameters
-    ----------
-    event_fractions, saliences : sequence of float
-
-    Returns
-    -------
-    array, shape (n_fractions, n_saliences)
-    """
-    f, x = np.meshgrid(event_fractions, saliences, indexing="ij")
-    return np.asarray(theory.accumulated_mismatch(x, chain.MEMORY, f))
+AXES = ("learner", "event_fraction", "salience", "seed")
 
 
-def explained(x: np.ndarray, y: np.ndarray) -> float:
-    """Fraction of the variance of `y` that a straight line in log `x` explains; NaN where `y` does not vary."""
-    if np.ptp(y) == 0:
-        return float("nan")
-    return float(stats.linregress(np.log(x), y).rvalue ** 2)
-
-
-def summary_of(config: Config, arm: str, store: script.Store) -> dict[str, Any]:
-    """Gather the runs of an arm into labelled arrays: the values of `SUMMARY_ROWS`."""
-    everyone, f, x = learners(config, arm), fractions(config, arm), config.saliences
-    shape = len(everyone), len(f), len(x), len(config.seeds)
-    caused, floor = np.full((2, *shape, config.n_hops), np.nan)
-    for index in np.ndindex(*shape):
-        i, j, k, m = index
-        run = store.runs.get(Condition(arm, everyone[i], f[j], x[k], config.seeds[m]).name)
-        if run is not None:  # the twin has no half presentations
-            caused[index], floor[index] = run["caused"], run["floor"]
-    spread, reached = np.full((*shape[:3], config.n_hops), np.nan), np.full(shape, np.nan)
-    for index in np.ndindex(*shape[:3]):
-        if np.isfinite(caused[index]).all():
-            spread[index] = reach.spread(floor[index])
-            reached[index] = [reach.reach(one, spread[index]) for one in caused[index]]
-    held = dimensionless_frequency(f, x)
-    by = {
-        "frequency": np.broadcast_to(np.array(f)[:, None], held.shape),
-        "salience": np.tile(x, (len(f), 1)),
-        "theory": held,
-    }
-    variance = np.full((len(everyone), len(config.seeds), len(PREDICTORS)), np.nan)
-    for i, m in product(range(len(everyone)), range(len(config.seeds))):
-        there = np.isfinite(reached[i, :, :, m])
-        variance[i, m] = [explained(by[name][there], reached[i, :, :, m][there]) for name in PREDICTORS]
+def summarise(bench: Map, settings: Settings, runs: Runs) -> dict[str, xr.Dataset]:
+    """Gather the runs into labelled arrays, arm by arm."""
+    frozen = by_labels(runs.of(FROZEN), *AXES)
+    real, sham, sham2 = (frozen[f"error_spikes{which}"].mean("occurrence") for which in ("", "_sham", "_sham2"))
+    learning = by_labels(runs.of(LEARNING), *AXES).isel(snapshot=-1)
     return {
-        "learner": [one.name for one in everyone],
-        "event_fraction": np.array(f),
-        "salience": np.array(x),
-        "seed": np.array(config.seeds),
-        "hop": np.arange(config.n_hops),
-        "predictor": PREDICTORS,
-        "caused": caused,
-        "floor": spread,
-        "reach": reached,
-        "dimensionless_frequency": held,
-        "explained": variance,
-        "learning_rate": np.array([one.rule.eta for one in everyone]),
+        "summary_frozen": mapped(real - sham, sham2 - sham, learners(settings, FROZEN)),
+        "summary_learning": mapped(learning["change"], learning["change_floor"], learners(settings, LEARNING)),
     }
 
 
-def run(config: Config, out: Path, *, jobs: int = 2) -> Path:
-    """Run the experiment, or go on with it.
-
-    Parameters
-    ----------
-    config : Config
-    out : Path
-        The HDF5 file.
-    jobs : int
-        Lives to simulate at once.
-    """
-    store = script.open_store(
-        out, schema=SCHEMA, rows=RUN_ROWS, config=config, sources=(Path(__file__), Path(str(chain.__file__)))
-    )
-    if store is None:
-        return out
-    bench, console = Bench(config), script.console()
-    with sweep.progress_bar() as bar:
-        row = bar.add_task("prepare", total=1.0)
-        bench.prepare(lambda fraction: bar.update(row, completed=fraction))
-        n_taken = 0
-        for condition in conditions(config, FROZEN):
-            found = taken(out.with_name(f"{MAIN}.h5"), config, condition)
-            if condition.name not in store.runs and found is not None:
-                store.add(condition.name, found, {"source": MAIN})
-            n_taken += found is not None
-
-        def work(condition: Condition) -> None:
-            store.add(condition.name, bench.in_spikes(condition), {"source": "lived"})
-
-        with ThreadPoolExecutor(jobs) as executor:
-            for arm in (FROZEN, LEARNING):
-                mine = [c for c in conditions(config, arm) if c.learner.spikes]
-                script.live_missing(store, mine, work, executor=executor, bar=bar, label=f"weights {arm}")
-        in_rates = [c for c in conditions(config, LEARNING) if not c.learner.spikes and c.salience % 1 == 0]
-        row = bar.add_task("in the twin", total=len(in_rates))
-        for name, f, x in product(twin_rules(config), config.event_fractions_learning, config.saliences):
-            mine = [c for c in in_rates if (c.learner.name, c.event_fraction, c.salience) == (name, f, x)]
-            missing = [c for c in mine if c.name not in store.runs]
-            for condition, found in zip(missing, bench.in_twin(missing) if missing else [], strict=True):
-                store.add(condition.name, found, {"source": "lived"})
-            bar.advance(row, len(mine))
-    if n_taken:
-        console.print(f"{n_taken} runs with frozen weights were taken from {MAIN}.h5.", soft_wrap=True)
-
-    def fill(file: h5py.File) -> None:
-        for arm in (FROZEN, LEARNING):
-            recording.write_labelled(file.create_group(f"summary/{arm}"), SUMMARY_ROWS, summary_of(config, arm, store))
-
-    store.finish("Reach over frequency and salience", fill)
-    return out
+def mapped(caused: xr.DataArray, between_shams: xr.DataArray, everyone: list[Learner]) -> xr.Dataset:
+    """Map how far gets what an event causes, and what explains that; NaN where there was no life."""
+    floor = sham_floor(between_shams)
+    lived = caused.notnull().all(("seed", "hop"))
+    reached = each(reach.reach, caused, floor, over="hop").where(lived)
+    f, x = xr.broadcast(caused["event_fraction"], caused["salience"])
+    held = x.copy(data=theory.accumulated_mismatch(x.values, chain.MEMORY, f.values))
+    predictors = {"frequency": f, "salience": x, "theory": held}
+    logarithms = [xr.apply_ufunc(np.log, one) for one in predictors.values()]
+    variance = [each(explained, reached, one, over=("event_fraction", "salience")) for one in logarithms]
+    found = {
+        "caused": named(caused, "excess error spikes per occurrence, or relative change, against the sham run"),
+        "floor": named(floor.transpose(*AXES[:3], "hop"), "spread between sham runs over seeds (sham floor)"),
+        "reach": named(reached, "last hop that exceeds the sham floor (-1: none)"),
+        "dimensionless_frequency": named(held, "mismatch that adds up, in units of one event of salience 1"),
+        "explained": named(
+            xr.concat(variance, "predictor").transpose("learner", "seed", "predictor"),
+            "variance of reach explained by a line in the logarithm",
+        ),
+        "learning_rate": labelled("learner", [one.rates[0] for one in everyone], "learning rate (0: frozen)"),
+    }
+    axes = {name: caused[name].variable for name in (*AXES, "hop")}
+    axes["predictor"] = labelled("predictor", list(predictors), "what reach is predicted from")
+    return xr.Dataset(found, axes)
 
 
-# ------------------------------------------------------------------------------------------ tables and figure
+# ------------------------------------------------------------------------------------------ what is shown
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Read the summary, by arm."""
-    with h5py.File(path) as file:
-        return {arm: recording.read_labelled(file[f"summary/{arm}"], SUMMARY_ROWS) for arm in (FROZEN, LEARNING)}
+def arms(recording: Recording) -> dict[str, xr.Dataset]:
+    """Return the summaries by arm."""
+    return {arm: recording[f"summary_{arm}"] for arm in ARMS}
 
 
-def slopes(done: Mapping[str, Any], axis: str) -> np.ndarray:
-    """Hops that reach gains per doubling of frequency or salience, the other one fixed, shape (n_learners, n_seeds).
-
-    Parameters
-    ----------
-    done : mapping
-        Values of `SUMMARY_ROWS`.
-    axis : {"event_fraction", "salience"}
-    """
-    found = reach.slope(done["reach"], np.log2(done[axis]), axis=1 if axis == "event_fraction" else 2)
-    return np.nanmean(found, axis=1)
+def slopes(done: xr.Dataset) -> list[xr.DataArray]:
+    """Hops that reach gains per doubling of event fraction and of salience, the other one fixed."""
+    axes = ("event_fraction", "salience")
+    found = [each(partial(slope, x=np.log2(done[axis].values)), done["reach"], over=axis) for axis in axes]
+    return [one.mean(axis) for one, axis in zip(found, axes[::-1], strict=True)]
 
 
-def tables(done: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
-    """Yield what the maps come to, arm by arm."""
-    for arm, values in done.items():
-        headings = ("hops per doubling of frequency", "of salience", "R2: frequency", "salience", "theory")
-        table = Table("learner", "reach, from to", *headings, title=f"weights {arm}", title_justify="left")
-        by_frequency, by_salience = slopes(values, "event_fraction"), slopes(values, "salience")
-        for i, name in enumerate(values["learner"]):
-            ends = values["reach"][i].mean(-1)  # NaN where the twin has no half presentations
-            span = f"{np.nanmin(ends):.1f} to {np.nanmax(ends):.1f}"
-            cells = [by_frequency[i], by_salience[i], *values["explained"][i].T]
-            table.add_row(name, span, *(str(estimate(cell)) for cell in cells))
-        yield table
+def tables(recording: Recording) -> Iterator[Table]:
+    """Yield the maps, and what they come to."""
+    n = n_seeds(recording, "summary_frozen")
+    headings = ["learner", "reach, from to", "hops per doubling of frequency", "of salience"]
+    headings += ["R2: frequency", "salience", "theory"]
+    for arm, done in arms(recording).items():
+        saliences = ", ".join(f"{x:g}" for x in done["salience"].values)
+        mean = done["reach"].mean("seed").transpose("learner", "event_fraction", "salience").values
+        yield table(
+            f"weights {arm}: mean reach (hops) by event fraction, at salience {saliences}; {n}",
+            ["learner", *(f"{f:g}" for f in done["event_fraction"].values)],
+            [
+                [str(name), *(", ".join(f"{r:.1f}" if np.isfinite(r) else "–" for r in part) for part in row)]
+                for name, row in zip(done["learner"].values, mean, strict=True)
+            ],
+        )
+    for arm, done in arms(recording).items():
+        columns = [*slopes(done), *done["explained"].transpose("predictor", ...)]
+        ends = done["reach"].mean("seed")
+        low, high = ends.min(AXES[1:3]).values, ends.max(AXES[1:3]).values
+        yield table(
+            f"weights {arm}; mean over {n} [95 % interval]",
+            headings,
+            [
+                [str(name), f"{least:.1f} to {most:.1f}", *(str(estimate(one.sel(learner=name))) for one in columns)]
+                for name, least, most in zip(done["learner"].values, low, high, strict=True)
+            ],
+        )
 
 
-def maps(done: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
-    """Yield the maps themselves, arm by arm: mean reach by event fraction and salience."""
-    for arm, values in done.items():
-        saliences = ", ".join(f"{x:g}" for x in values["salience"])
-        headings = [f"{f:g}" for f in values["event_fraction"]]
-        title = f"weights {arm}: mean reach (hops) by event fraction, at salience {saliences}"
-        table = Table("learner", *headings, title=title, title_justify="left")
-        for name, reached in zip(values["learner"], values["reach"].mean(-1), strict=True):
-            row = (", ".join(f"{r:.1f}" if np.isfinite(r) else "–" for r in at_fraction) for at_fraction in reached)
-            table.add_row(name, *row)
-        yield table
-
-
-def verdicts(done: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def statements(recording: Recording) -> Iterator[str]:
     """Yield what was found, in sentences."""
-    frozen = done[FROZEN]
-    i = list(frozen["learner"]).index("error relay")
-    r2 = frozen["explained"][i]
-    gain = estimate(r2[:, 2] - r2[:, :2].max(1))
+    done = arms(recording)
+    r2 = done[FROZEN]["explained"].sel(learner="error relay")
+    theirs, alone = (r2.sel(predictor=which) for which in ("theory", ["frequency", "salience"]))
+    gain = estimate((theirs - alone.max("predictor")).values)
     yield (
-        f"Error relay, weights frozen: the theory's dimensionless frequency explains {estimate(r2[:, 2])} of the "
+        f"Error relay, weights frozen: the theory's dimensionless frequency explains {estimate(theirs.values)} of the "
         f"variance of reach, {gain} more than the better one of frequency and salience alone."
     )
-    for arm, values in done.items():
-        by = [slopes(values, axis) for axis in ("event_fraction", "salience")]
-        for i, name in enumerate(values["learner"]):
-            one = [estimate(x[i]) for x in by]
-            if all(x.n and x.low <= 0 <= x.high for x in one):
+    for arm, one in done.items():
+        by = slopes(one)
+        for name in one["learner"].values:
+            estimates = [estimate(gained.sel(learner=name)) for gained in by]
+            if all(x.n and x.low <= 0 <= x.high for x in estimates):
                 yield f"{name}, weights {arm}: no effect of either is shown."
 
 
-def map_panel(axes: Axes, values: Mapping[str, Any], i: int, n_hops: int) -> Any:
-    """Draw reach over event fraction and salience, with lines of equal dimensionless frequency."""
-    mean = values["reach"][i].mean(-1)
-    f, x = values["event_fraction"], values["salience"]
+def map_panel(axes: Axes, done: xr.Dataset) -> Any:
+    """Draw one learner's reach over event fraction and salience, with lines of equal dimensionless frequency."""
+    from matplotlib.patheffects import withStroke
+
+    mean = done["reach"].mean("seed").transpose("event_fraction", "salience").values
+    n_hops = done.sizes["hop"]
     image = axes.imshow(mean.T, origin="lower", cmap="Greys", vmin=-1, vmax=n_hops - 1, aspect="auto")
-    for j, k in np.ndindex(mean.shape):
-        if np.isfinite(mean[j, k]):
-            colors = ("w", "k") if mean[j, k] > 0.55 * n_hops else ("k", "w")
-            axes.text(
-                j,
-                k,
-                f"{mean[j, k]:.1f}",
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color=colors[0],
-                path_effects=[withStroke(linewidth=1.5, foreground=colors[1])],
-                zorder=3,  # above the contours
-            )
-        else:
-            axes.text(j, k, "–", ha="center", va="center", fontsize=6.5, color="0.4")
-    held = values["dimensionless_frequency"].T
+    for (j, k), value in np.ndenumerate(mean):
+        text = axes.text(j, k, "–", ha="center", va="center", fontsize=6.5, color="0.4")
+        if np.isfinite(value):
+            color, edge = ("w", "k") if value > 0.55 * n_hops else ("k", "w")
+            text.set(text=f"{value:.1f}", color=color, zorder=3)  # above the contours
+            text.set_path_effects([withStroke(linewidth=1.5, foreground=edge)])
+    held = done["dimensionless_frequency"].transpose("salience", "event_fraction").values
     low, high = np.quantile(held, [0.1, 0.9])
     lines = axes.contour(held, levels=np.geomspace(low, high, 4), colors="#a3260f", linewidths=0.8, linestyles="--")
     lines.set(path_effects=[withStroke(linewidth=2.2, foreground="w")])  # or they would be lost on black
-    axes.set_xticks(range(len(f)), [f"{v:g}" for v in f])
-    axes.set_yticks(range(len(x)), [f"{v:g}" for v in x])
-    axes.set_xlabel("event fraction (1)")
-    axes.set_ylabel("salience (1)")
+    for axis, name in ((axes.xaxis, "event_fraction"), (axes.yaxis, "salience")):
+        axis.set_ticks(range(done.sizes[name]), [f"{v:g}" for v in done[name].values])
+        axis.set_label_text(f"{name.replace('_', ' ')} (1)")
     return image
 
 
-def figure_of(done: Mapping[str, Mapping[str, Any]], config: Config) -> Figure:
+def figures(recording: Recording) -> dict[str, Figure]:
     """Draw a map for each rule and arm."""
-    panels = [(arm, i) for arm, values in done.items() for i in range(len(values["learner"]))]
+    from bioplastic import plots
+
+    panels = [(arm, done, i) for arm, done in arms(recording).items() for i in range(done.sizes["learner"])]
+    settings = recording.provenance.settings
     n_rows = -(-len(panels) // 3)
     with plots.page(52 * n_rows) as figure:
         grid = figure.subplots(n_rows, 3, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
-        for axes, (arm, i), name in zip(grid.flat, panels, ascii_lowercase, strict=False):
-            values = done[arm]
-            learner = values["learner"][i]
-            image = map_panel(axes, values, i, config.n_hops)
+        for axes, (arm, done, i), name in zip(grid.flat, panels, ascii_lowercase, strict=False):
+            one = done.isel(learner=i)
+            image = map_panel(axes, one)
             plots.letter(axes, name)
-            plots.heading(axes, f"{learner}, {arm}")
+            plots.heading(axes, f"{one['learner'].item()}, {arm}")
         bar = figure.colorbar(image, ax=grid[:, -1].tolist(), shrink=0.5)
         bar.set_label("reach (hops, -1: none)")
         plots.note(
             figure,
-            f"Mean reach over {len(config.seeds)} seeds (intervals in the tables). Salience: the outcome of the rare "
-            "event stays that many times longer; in the twin (backprop, predictive coding, latent equilibrium) it is "
-            "presented that many times. Frozen: last hop with "
+            f"Mean reach over {n_seeds(recording, 'summary_frozen')} (intervals in the tables). Salience: the outcome "
+            "of the rare event stays that many times longer; in the twin (backprop, predictive coding, latent "
+            "equilibrium) it is presented that many times. Frozen: last hop with "
             "more error spikes than between sham runs. Learning: last hop whose weights changed by more, after "
-            f"{config.n_events} events, learning rate {config.eta:g}. Dashed: equal dimensionless frequency, the "
-            "mismatch that adds up in a leaky integrator; a rule that follows the theory has equal reach along them. "
-            "The theory is about rules with that leak: all but the unscreened relay and those of the twin.",
+            f"{settings['n_events']} events, learning rate {settings['eta']:g}. Dashed: equal dimensionless frequency, "
+            "the mismatch that adds up in a leaky integrator; a rule that follows the theory has equal reach along "
+            "them. The theory is about rules with that leak: all but the unscreened relay and those of the twin.",
         )
-        return figure
+        return {"": figure}
 
 
-def show(path: Path, config: Config) -> None:
-    """Print the tables and draw the figure."""
-    done, console = read(path), script.console()
-    console.print(f"{len(config.seeds)} seeds; mean [95 % interval over seeds]", soft_wrap=True)
-    for table in (*maps(done), *tables(done)):
-        console.print(table)
-    for line in verdicts(done):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    for written in (*plots.save(figure_of(done, config), path.with_suffix("")), path):
-        console.print(f"wrote {written}", soft_wrap=True)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line and run."""
-    return script.command_line(
-        argv,
-        doc=__doc__,
-        name="frequency_and_salience",
-        settings={"": Config(), "quick": QUICK, "full": FULL},
-        sizes={
-            "quick": "two seeds, short chain and lives, half a minute",
-            "full": "rarer events, one more salience, longer lives, other learning rates, half an hour",
-        },
-        work=lambda config, out, jobs: show(run(config, out, jobs=jobs), config),
-    )
-
+STUDY = Study(
+    name="frequency_and_salience",
+    title="Reach over frequency and salience",
+    settings=SETTINGS,
+    bench=Map,
+    plan=plan,
+    measure=measured,
+    summarise=summarise,
+    tables=tables,
+    figures=figures,
+    statements=statements,
+    running_time={"": "9 minutes", "quick": "half a minute", "full": "35 minutes (estimated)"},
+    script=Path(__file__),
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(STUDY.main())

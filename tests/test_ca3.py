@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import h5py
 import numpy as np
 import pytest
-from bioplastic_models import ca3
+from bioplastic_models import ca3, ca3_decoding
 from brian2 import Network, SpikeGeneratorGroup, StateMonitor, ms, nS, pA, second
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "ca3_replay.py"
@@ -229,7 +228,7 @@ def test_spikes_arrive_at_the_right_cells_with_the_right_weight_and_delay() -> N
 
 def run_of(script: SimpleNamespace, **changes: object) -> SimpleNamespace:
     """Settings for lives made by hand."""
-    return replace(script.Config(), n_pc=200, duration=2.0, n_shuffles=40, **changes)
+    return replace(script.Settings(), n_pc=200, duration=2.0, n_shuffles=40, **changes)
 
 
 def test_sharp_waves_by_hand(script: SimpleNamespace) -> None:
@@ -237,56 +236,56 @@ def test_sharp_waves_by_hand(script: SimpleNamespace) -> None:
     active = [*range(5, 10), 11, 12, *range(30, 32), *range(60, 63), *range(97, 100)]
     time = np.repeat(0.02 * np.array(active) + 0.01, 9)
     quiet = np.repeat(0.02 * np.arange(100) + 0.005, [0 if k in active else 8 for k in range(100)])
-    assert script.active_bins(np.r_[time, quiet], config).sum() == len(active)
+    assert ca3_decoding.active_bins(np.r_[time, quiet], config).sum() == len(active)
     # One bin apart is one; two bins are too short; the last one is cut by the end.
-    assert script.sharp_waves(np.r_[time, quiet], config) == pytest.approx(np.array([[0.1, 0.26], [1.2, 1.26]]))
+    assert ca3_decoding.sharp_waves(np.r_[time, quiet], config) == pytest.approx(np.array([[0.1, 0.26], [1.2, 1.26]]))
 
 
 def test_no_sharp_wave_in_silence(script: SimpleNamespace) -> None:
-    assert script.sharp_waves(np.zeros(0), run_of(script)).shape == (0, 2)
-    assert script.between(np.zeros((0, 2)), 2.0) == pytest.approx(np.array([[0, 2]]))
+    assert ca3_decoding.sharp_waves(np.zeros(0), run_of(script)).shape == (0, 2)
+    assert ca3_decoding.between(np.zeros((0, 2)), 2.0) == pytest.approx(np.array([[0, 2]]))
 
 
 def test_ripple_of_a_rhythm_of_180_hz(script: SimpleNamespace) -> None:
     rng = np.random.default_rng(0)
     time = np.arange(0, 1, 1e-4)
     spikes = time[rng.random(len(time)) < 0.15 * (1 + np.cos(2 * np.pi * 180 * time))]
-    power = script.spectrum(spikes, np.array([[0.1, 0.4], [0.5, 0.9], [0.95, 1.0]]))
-    assert script.peak_frequency(power) == pytest.approx(180, abs=4)
-    assert script.ripple_share(power) > 0.5
-    flat = script.spectrum(rng.random(5000), np.array([[0.1, 0.9]]))
-    assert script.ripple_share(flat) == pytest.approx(70 / 500, abs=0.05)
-    assert np.isnan(script.peak_frequency(script.spectrum(spikes, np.array([[0.1, 0.2]]))))
+    power = ca3_decoding.spectrum(spikes, np.array([[0.1, 0.4], [0.5, 0.9], [0.95, 1.0]]))
+    assert ca3_decoding.peak_frequency(power) == pytest.approx(180, abs=4)
+    assert ca3_decoding.ripple_share(power) > 0.5
+    flat = ca3_decoding.spectrum(rng.random(5000), np.array([[0.1, 0.9]]))
+    assert ca3_decoding.ripple_share(flat) == pytest.approx(70 / 500, abs=0.05)
+    assert np.isnan(ca3_decoding.peak_frequency(ca3_decoding.spectrum(spikes, np.array([[0.1, 0.2]]))))
 
 
 def test_posterior_by_hand(script: SimpleNamespace) -> None:
     rates = np.array([[20.0, 10.0], [10.0, 20.0]])
     # Same total rate at both places: two spikes of cell 0 are 2^2 times likelier at the first, none is even.
-    found = script.posterior(np.array([[2, 0], [0, 1], [0, 0]]), rates, 0.01)
+    found = ca3_decoding.posterior(np.array([[2, 0], [0, 1], [0, 0]]), rates, 0.01)
     assert found == pytest.approx(np.array([[4 / 5, 1 / 3, 1 / 2], [1 / 5, 2 / 3, 1 / 2]]))
 
 
 def test_silence_speaks_for_places_without_fields(script: SimpleNamespace) -> None:
-    found = script.posterior(np.array([[0]]), np.array([[100.0, 0.1]]), 0.01)
+    found = ca3_decoding.posterior(np.array([[0]]), np.array([[100.0, 0.1]]), 0.01)
     assert found[:, 0] == pytest.approx(np.array([np.exp(-1), np.exp(-0.001)]) / (np.exp(-1) + np.exp(-0.001)))
 
 
 @pytest.mark.parametrize(("begin", "end"), [(50, 250), (250, 50), (10, 60)])
 def test_best_line_through_a_certain_path(script: SimpleNamespace, begin: float, end: float) -> None:
-    config, n_bins = script.Config(), 25
-    place = script.positions(config)
+    config, n_bins = script.Settings(), 25
+    place = ca3_decoding.positions(config)
     along = np.linspace(begin, end, n_bins)
     probability = np.exp(-((place[:, None] - along) ** 2) / (2 * 12**2))
     probability /= probability.sum(0)
-    fit = script.fit_line(probability, config)
+    fit = ca3_decoding.fit_line(probability, config)
     assert (fit.begin, fit.end) == pytest.approx((begin, end), abs=5)
     # Of a Gaussian of 12 cm, five positions 6.12 cm apart: 6.12/(12 sqrt(2 pi)) (1 + 2 (0.878 + 0.594)) = 0.803
     assert fit.score == pytest.approx(0.803, abs=0.01)
 
 
 def test_score_of_an_even_posterior_is_the_share_of_the_band(script: SimpleNamespace) -> None:
-    config = script.Config()
-    fit = script.fit_line(np.full((50, 20), 1 / 50), config)
+    config = script.Settings()
+    fit = ca3_decoding.fit_line(np.full((50, 20), 1 / 50), config)
     assert fit.score == pytest.approx(5 / 50)  # 6.1 cm between positions: two on either side
 
 
@@ -296,7 +295,7 @@ def replayed(script: SimpleNamespace, speed: float, rng: np.random.Generator) ->
     first = (centre - 150) / (100 * speed) + 0.6
     time = np.concatenate([first + jitter for jitter in rng.normal(0, 0.004, (3, 200))])
     order = np.argsort(time)
-    spikes = script.Spikes(time[order], np.tile(np.arange(200), 3)[order], np.zeros(0), np.zeros(0, int))
+    spikes = ca3_decoding.Spikes(time[order], np.tile(np.arange(200), 3)[order], np.zeros(0), np.zeros(0, int))
     return SimpleNamespace(centre=centre, spikes=spikes)
 
 
@@ -304,7 +303,7 @@ def replayed(script: SimpleNamespace, speed: float, rng: np.random.Generator) ->
 def test_replay_is_found_with_its_direction_and_speed(script: SimpleNamespace, speed: float) -> None:
     made = replayed(script, speed, np.random.default_rng(0))
     waves = np.array([[0.5, 0.7], [1.0, 1.06]])
-    found = script.decode(made.spikes, made.centre, waves, run_of(script), np.random.default_rng(1))
+    found = ca3_decoding.decode(made.spikes, made.centre, waves, run_of(script), np.random.default_rng(1))
     assert found.speed[0] == pytest.approx(speed, rel=0.1)
     assert found.p[0] == pytest.approx(1 / 41)
     assert found.score[0] > 0.9
@@ -316,9 +315,9 @@ def test_random_spikes_are_no_replay(script: SimpleNamespace) -> None:
     rng = np.random.default_rng(0)
     centre = np.sort(rng.random(200)) * ca3.TRACK
     time = np.sort(rng.random(3000)) * 2
-    spikes = script.Spikes(time, rng.integers(0, 200, 3000), np.zeros(0), np.zeros(0, int))
+    spikes = ca3_decoding.Spikes(time, rng.integers(0, 200, 3000), np.zeros(0), np.zeros(0, int))
     waves = np.arange(0, 2, 0.1)[:, None] + np.array([0.0, 0.1])
-    found = script.decode(spikes, centre, waves, run_of(script), rng)
+    found = ca3_decoding.decode(spikes, centre, waves, run_of(script), rng)
     assert np.mean(found.p <= 0.05) <= 0.2
     assert np.mean(found.p) == pytest.approx(0.5, abs=0.2)
 
@@ -326,13 +325,13 @@ def test_random_spikes_are_no_replay(script: SimpleNamespace) -> None:
 def test_weights_by_distance_by_hand(script: SimpleNamespace) -> None:
     w = np.zeros((4, 4))
     w[0, 1], w[1, 0], w[2, 3], w[0, 3] = 2.0, 1.0, 4.0, 9.0
-    found = script.by_distance(w, np.array([10.0, 22.0, 100.0, np.nan]))
-    middle = (script.DISTANCES[1:] + script.DISTANCES[:-1]) / 2
+    found = ca3_decoding.by_distance(w, np.array([10.0, 22.0, 100.0, np.nan]))
+    middle = (ca3_decoding.DISTANCES[1:] + ca3_decoding.DISTANCES[:-1]) / 2
     assert dict(zip(middle, found, strict=True)) == {**dict.fromkeys(middle, 0.0), 12.5: 2.0, -12.5: 1.0}
 
 
 def test_measures_by_hand(script: SimpleNamespace) -> None:
-    power = np.where(script.within(150, 220), 3.0, 1.0)
+    power = np.where(ca3_decoding.within(150, 220), 3.0, 1.0)
     run = {
         "begin": np.array([0.1, 0.5, 1.0, 1.5]),
         "end": np.array([0.2, 0.7, 1.06, 1.7]),
@@ -345,20 +344,20 @@ def test_measures_by_hand(script: SimpleNamespace) -> None:
         "power_inside": power,
         "power_outside": np.ones_like(power),
     }
-    found = script.measures(run, run_of(script))
+    found = script.measures(run, 2.0)
     assert (found["wave_rate"], found["active_share"]) == (2, 0.25)
     assert found["wave_duration"] == pytest.approx(140)
     assert (found["n_decoded"], found["replay_share"], found["forward_share"]) == pytest.approx((3, 2 / 3, 1 / 2))
     assert (found["score"], found["shuffled_score"], found["speed"]) == pytest.approx((0.7, 0.3, 4))
     assert found["ripple_share"] == pytest.approx(3 * 36 / (257 + 2 * 36))
-    nothing = script.measures(run | {k: v[:0] for k, v in run.items() if np.shape(v) == (4,)}, run_of(script))
+    nothing = script.measures(run | {k: v[:0] for k, v in run.items() if np.shape(v) == (4,)}, 2.0)
     assert nothing["wave_rate"] == 0
     assert np.isnan(nothing["replay_share"])
 
 
 @pytest.mark.usefixtures("numpy_target")
 def test_runtime_life_follows_the_seed(script: SimpleNamespace) -> None:
-    config = replace(script.Config(), n_pc=60, n_pvbc=6, duration=0.025)
+    config = replace(script.Settings(), n_pc=60, n_pvbc=6, duration=0.025)
     rng = np.random.default_rng(0)
     weights = ca3.weights(rng.random((60, 60)), 6, rng, mossy=60.0)
     lives = [script.live(None, ca3.start(weights, seed), config) for seed in (1, 1, 2)]
@@ -370,7 +369,7 @@ def test_runtime_life_follows_the_seed(script: SimpleNamespace) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("numpy_target", "cpp_compiler")
 def test_compiled_life_is_the_runtime_life(script: SimpleNamespace) -> None:
-    config = replace(script.Config(), n_pc=200, n_pvbc=20, duration=0.3)
+    config = replace(script.Settings(), n_pc=200, n_pvbc=20, duration=0.3)
     rng = np.random.default_rng(0)
     centre = ca3.place_fields(200, rng)
     weights = ca3.weights(ca3.learned_weights(*ca3.exploration(centre, rng, 10), 200), 20, rng)
@@ -382,26 +381,22 @@ def test_compiled_life_is_the_runtime_life(script: SimpleNamespace) -> None:
 
 
 @pytest.mark.slow
-def test_finished_lives_are_kept_and_not_lived_again(script: SimpleNamespace, tmp_path: Path) -> None:
-    config = replace(
-        script.QUICK, n_pc=200, n_pvbc=20, seeds=(0,), duration=0.3, scales=(1.0,), shuffled_scales=(1.0,), n_shuffles=2
+def test_a_small_study_and_its_figure(script: SimpleNamespace, tmp_path: Path) -> None:
+    settings = replace(
+        script.SETTINGS["quick"],
+        n_pc=200,
+        n_pvbc=20,
+        seeds=(0,),
+        duration=0.3,
+        scales=(1.0,),
+        shuffled_scales=(1.0,),
+        n_shuffles=2,
     )
-    first, *rest = script.conditions(config)
-    out = tmp_path / "run.h5"
-    bench, store = script.Bench(config), script.opened(out, config)
-    bench.folder = script.compiled(config)
-    script.keep(store, first, bench.live(first))
-    again = script.opened(out, config)
-    assert set(again.runs) == {first.name}
-    assert again.runs[first.name]["rates"] == pytest.approx(store.runs[first.name]["rates"])
-    assert not script.opened(out, replace(config, threshold=3.0)).runs, "of another configuration"
-    for condition in rest:
-        script.keep(again, condition, bench.live(condition))
-    script.finish(again, config)
-    assert not again.folder.exists()
-    done = script.read(out, config)
-    assert set(done.runs) == {c.name for c in (first, *rest)}
-    assert done.summary["pc_rate"][0, 0] == pytest.approx(store.runs[first.name]["rates"][0])
-    with h5py.File(out) as file:
-        what = file["runs"][first.name].attrs
-        assert (what["wiring"], what["weight_scale"], what["seed"]) == (first.wiring, first.scale, first.seed)
+    done = script.STUDY.run(settings, tmp_path / "run.h5", show_progress=False)
+    assert done["lives"].sizes["run"] == 5
+    life = done.run("lives", wiring="learned", weight_scale=1.0, seed=0)
+    rate = done.summary["pc_rate"].sel(condition="learned x 1", seed=0)
+    assert float(rate) == pytest.approx(life.sizes["pc_spike"] / 200 / 0.3)
+    assert done.summary["wiring"].values.tolist()[1] == "shuffled"
+    assert set(script.STUDY.figures(done)) == {""}
+    assert [one.row_count for one in script.STUDY.tables(done)] == [5, 5]

@@ -122,13 +122,13 @@ def test_change_of_lives_that_were_compared():
     pytest.importorskip("torch", reason="lives in the rate twin need torch, which is in the extra 'twin'")
     from small_twins import QUICK, TASK, chain, rare_life
 
-    from bioplastic import comparison, live, twin
-    from bioplastic.rules.backprop import Backprop
+    import bioplastic as bp
+    from bioplastic import twin
 
     circuit = chain(3)
     (start,) = twin.pretrain(circuit, TASK, [0], QUICK)
-    lives = live.live(circuit, TASK, rare_life(), Backprop(0.1), start)
-    axes = plots.change_by_hop(comparison.compare({"backprop": lives}))
+    lives = bp.live(circuit, TASK, rare_life(), bp.Backprop(0.1), start)
+    axes = bp.plot.change_by_hop(bp.compare({"backprop": lives}))
     assert (lines(axes)[0].get_ydata() > 0).all()
     assert lines(axes, "reach")[0].get_xdata().round().tolist() == [2]
     assert axes.get_ylabel().replace("\n", " ").startswith("relative change of the weights against the sham life")
@@ -249,13 +249,13 @@ def test_axes_that_are_given_are_left_as_they_are(axes):
     assert plots.front(runs(), ax=Figure().add_subplot()).get_legend() is not None  # which says what grey means
 
 
-def test_pyplot_is_never_imported():
+def test_pyplot_is_never_imported(root):
     code = (
         "import sys; from bioplastic import plots; from plotted import make_summary; "
         "plots.reach_by_frequency(make_summary(seeds=1))._repr_png_(); "
         "print('matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="tests")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root / "tests")
     assert done.stdout.strip() == "False", done.stderr
 
 
@@ -334,6 +334,44 @@ def test_points_with_bars_both_ways(axes):
     up, across = axes.collections
     assert segments(up) == [[[2, 10], [2, 20]]]
     assert segments(across) == [[[1, 15], [3, 15]]]
+
+
+def over_learners(values):
+    axes = {"learner": ["backprop", "error relay"], "event": [0, 10, 20]}
+    return xr.DataArray(values, axes, dims=("learner", "event", "seed"))
+
+
+def test_curves_of_learners(axes):
+    values = over_learners(np.arange(12.0).reshape(2, 3, 2))  # seeds come last, and differ by 1
+    plots.learner_curves(axes, [0, 1, 2], values, styles={"error relay": LOOK})
+    backprop, relay = lines(axes)
+    assert backprop.get_ydata().tolist() == [0.5, 2.5, 4.5]
+    assert (backprop.get_label(), relay.get_label()) == ("backprop", "error relay")
+    assert backprop.get_color() == plots.looks(["backprop"])["backprop"].color
+    assert backprop.get_zorder() > relay.get_zorder()
+    assert backprop.get_xdata().tolist() == relay.get_xdata().tolist() == [0, 1, 2]
+    apart = Figure().add_subplot()
+    plots.learner_curves(apart, [0, 1, 2], values, sideways=True)
+    assert [line.get_xdata()[1] for line in lines(apart)] == pytest.approx([0.94, 1.06])
+
+
+def test_curves_of_learners_with_a_row_of_zeros(axes):
+    scale = plots.LogRange.of([1, 10])
+    plots.learner_curves(axes, [0, 1, 2], over_learners(np.zeros((2, 3, 2))), scale=scale)
+    assert [line.get_ydata().tolist() for line in lines(axes, "symbols")] == [[scale.zero] * 3] * 2
+
+
+def test_rows_of_learners(axes):
+    values = over_learners(np.arange(12.0).reshape(2, 3, 2)).isel(event=0)
+    plots.learner_rows(axes, values, shift=0.2, seeds=True)
+    assert [(line.get_xdata().tolist(), line.get_ydata().tolist()) for line in lines(axes)] == [
+        ([0.5], [0.2]),
+        ([6.5], [1.2]),
+    ]
+    assert [segments(bars)[0] for bars in axes.collections] == [[[0, 0.2], [1, 0.2]], [[6, 1.2], [7, 1.2]]]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["backprop", "error relay"]
+    assert axes.get_ylim() == (1.5, -0.5)  # the first one on top
+    assert [len(dots.get_xdata()) for dots in lines(axes, "seeds")] == [2, 2]
 
 
 def test_curves_that_coincide_stay_within_a_hop():

@@ -205,6 +205,26 @@ def test_frozen_weights_stay_to_the_bit(compiled):
     assert (lived.error_signal.sum(axis=0) > 0).all()  # though errors got to every hop
 
 
+def test_what_a_life_leaves_is_not_brian2s_memory(runtime, monkeypatch):
+    """Brian2 2.10 and later free the memory of monitors and synapses with them, whoever still looks at it."""
+    networks, run = [], brian2.Network.run
+
+    def remembered(network, *arguments, **options):
+        networks.append(network)
+        run(network, *arguments, **options)
+
+    monkeypatch.setattr(brian2.Network, "run", remembered)
+    lived = runtime.live(a_life(RARE))
+    [network] = networks
+    forward, feedback = lived.weights.forward["h1_to_y"], lived.feedback.weights["h1_to_y"]
+    for left, owner, variable in (
+        *((lived.error_spikes.time, "errors", "t"), (lived.spikes.time, "spikes", "t")),
+        *((forward, "cells_synapses", "w"), (feedback, "cells_synapses", "fb")),
+    ):
+        assert left.size
+        assert not np.shares_memory(left, network[owner].variables[variable].get_value()), f"{owner}.{variable}"
+
+
 def test_projections_that_do_not_learn_stay(runtime):
     fixed = replace(CHAIN, projections=tuple(replace(p, plastic=p.name != "h2_to_h1") for p in CHAIN.projections))
     lived = model(replace(SPEC, circuit=fixed), TASK, compiled=False).live(a_life(RARE))

@@ -9,7 +9,7 @@ from bioplastic.plots.axes import LogRange, axis_label, hop_axis, log_ticks, ref
 from bioplastic.plots.by_frequency import reach_by_frequency
 from bioplastic.plots.by_hop import change_by_hop, profile_by_hop
 from bioplastic.plots.cascade import cascade_figure, latency_by_hop, mismatch_by_hop
-from bioplastic.plots.curves import band, curve, on_top, points, shifted, symbols
+from bioplastic.plots.curves import band, curve, learner_curves, learner_rows, on_top, points, shifted, symbols
 from bioplastic.plots.files import save
 from bioplastic.plots.fronts import front, front_figure
 from bioplastic.plots.legends import handle, legend_above, legend_alone, open_symbol, shade, small_legend
@@ -41,6 +41,8 @@ __all__ = [
     "hop_axis",
     "kept_by_learned",
     "latency_by_hop",
+    "learner_curves",
+    "learner_rows",
     "legend_above",
     "legend_alone",
     "letter",

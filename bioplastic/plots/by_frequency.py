@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from bioplastic.plots.axes import axis_label, log_ticks, reference
 from bioplastic.plots.curves import on_top, points, shifted
 from bioplastic.plots.data import conditions, measured
-from bioplastic.plots.pages import nothing, over_seeds, panel
+from bioplastic.plots.pages import SIDEWAYS, nothing, over_seeds, panel
 from bioplastic.plots.style import Style, looks
 
 LABELS = {
@@ -60,7 +60,7 @@ def reach_by_frequency(
     gaps = np.diff(np.log10(fraction))
     gap = float(gaps.min()) if len(gaps) else 0.5
     step = min(0.13, 0.65 / n) * min(gap, 0.5)
-    with panel(ax, over_seeds(found.sizes["seed"], "bars")) as axes:
+    with panel(ax, f"{over_seeds(found.sizes['seed'], 'bars')} {SIDEWAYS}") as axes:
         for k, name in enumerate(names):
             x = fraction * 10 ** shifted(0, k, n, step)
             points(axes, x, values[k], drawn_as[name], name, joined=True, order=on_top(k, n))

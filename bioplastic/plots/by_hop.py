@@ -15,7 +15,7 @@ from bioplastic.plots.axes import FLOAT, LogRange, axis_label, hop_axis, referen
 from bioplastic.plots.curves import curve, mean, on_top, shifted
 from bioplastic.plots.data import PER_HOP, conditions, measured
 from bioplastic.plots.legends import open_symbol
-from bioplastic.plots.pages import heading, nothing, over_seeds, panel
+from bioplastic.plots.pages import SIDEWAYS, heading, nothing, over_seeds, panel
 from bioplastic.plots.style import DOTTED, GREY, Style, looks
 from bioplastic.recording import RecordingError
 
@@ -102,7 +102,7 @@ def change_by_hop(ds: xr.Dataset, *, styles: Mapping[str, Style] | None = None, 
     means, drawn_as = mean(values, 1), looks(names, styles)
     scale = LogRange.of(np.stack([means, floor]))
     of = "seed" if "seed" in found.dims else "replicate"
-    with panel(ax, over_seeds(values.shape[1], "bands", of)) as axes:
+    with panel(ax, f"{over_seeds(values.shape[1], 'bands', of)} {SIDEWAYS}") as axes:
         draw_changes(axes, found, drawn_as, scale)
         for k, (name, last) in enumerate(zip(names, _last_reached(found), strict=True)):
             x, color = shifted(hop, k, len(names)), drawn_as[name].color
@@ -158,7 +158,8 @@ def profile_by_hop(
     least, most = (f(means, initial=v, where=np.isfinite(means)) for f, v in ((np.min, 0.0), (np.max, 1.0)))
     bottom, top = max(least, -1.0), min(most, 2.0)
     margin = 0.06 * (top - bottom)
-    with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
+    text = f"{over_seeds(found.sizes['seed'], 'bands')} {SIDEWAYS} Values above 2 or below −1 are arrows at the edge."
+    with panel(ax, text) as axes:
         axes.set_ylim(bottom - margin, top + margin)
         for level in (0, 1):
             reference(axes, level)

@@ -19,7 +19,7 @@ from bioplastic.plots.by_frequency import reach_by_frequency
 from bioplastic.plots.curves import curve, mean, on_top, shifted
 from bioplastic.plots.data import PER_HOP, conditions, learning_runs, measured
 from bioplastic.plots.legends import handle, labelled_in, legend_alone
-from bioplastic.plots.pages import letters, note, nothing, over_seeds, page, panel
+from bioplastic.plots.pages import SIDEWAYS, letters, note, nothing, over_seeds, page, panel
 from bioplastic.plots.style import OTHERS, Fill, Line, Style, looks
 from bioplastic.recording import Recording
 
@@ -58,7 +58,8 @@ def latency_by_hop(summary: xr.Dataset, *, styles: Mapping[str, Style] | None = 
     latency = measured(found, "latency", *PER_HOP)
     speed = mean(measured(found, "time_per_hop", "learner", "seed"), 1)
     drawn_as, shown = looks(names, styles), np.flatnonzero(np.isfinite(latency).any((1, 2)))
-    with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
+    text = f"{over_seeds(found.sizes['seed'], 'bands')} Open symbols: not in every seed. {SIDEWAYS}"
+    with panel(ax, text) as axes:
         for k, i in enumerate(shown):
             there = np.isfinite(latency[i])
             every = there.sum(0) == there.any(1).sum()
@@ -102,7 +103,7 @@ def mismatch_by_hop(summary: xr.Dataset, *, styles: Mapping[str, Style] | None =
     values = np.stack([measured(found, name, *PER_HOP) for name, *_ in PHASES], axis=1)
     drawn_as, shown = looks(names, styles), np.flatnonzero(np.isfinite(values).any((1, 2, 3)))
     scale, n = LogRange.of(mean(values[shown], 2)), len(shown) * len(PHASES)
-    with panel(ax, over_seeds(found.sizes["seed"], "bands")) as axes:
+    with panel(ax, f"{over_seeds(found.sizes['seed'], 'bands')} {SIDEWAYS}") as axes:
         for k, (i, p) in enumerate((i, p) for i in shown for p in range(len(PHASES))):
             _, when, line, fill = PHASES[p]
             look, label = replace(drawn_as[names[i]], line=line, fill=fill), f"{names[i]}, {when}"
@@ -203,9 +204,9 @@ def cascade_figure(recording: Recording, *, replay: str | None = None, figure: F
         replayed = f" Replay: {summary['replay'].item()}." if "replay" in summary.coords else ""
         note(
             drawn,
-            f"{over_seeds(summary.sizes['seed'])} Learners are shifted sideways, so that those that coincide stay "
-            "visible. a: mean over the seeds in which the change arrives; their number stands at the last hop if it is "
-            "not all. A change arrives at the first look after it, and the axis shows the looks. "
+            f"{over_seeds(summary.sizes['seed'])} {SIDEWAYS} "
+            "a: mean over the seeds in which the change arrives; their number stands at the last hop if it is not all. "
+            "A change arrives at the first look after it, and the axis shows the looks. "
             f"c: no symbol where no error spike differs. d: grey row for exact zeros.{replayed}",
         )
     return drawn

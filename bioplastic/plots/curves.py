@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from bioplastic.plots.axes import FLOAT, LogRange
 from bioplastic.plots.legends import handle
-from bioplastic.plots.style import Fill, Style
+from bioplastic.plots.style import Fill, Style, looks
 from bioplastic.statistics import interval
 
 SHADE = 0.18
@@ -44,10 +46,16 @@ def on_top(k: int, n: int) -> float:
     return 3 + (n - k) / n
 
 
+def _seeds_first(values: ArrayLike | xr.DataArray) -> FLOAT:
+    if isinstance(values, xr.DataArray) and "seed" in values.dims:
+        values = values.transpose("seed", ...)
+    return np.asarray(values, float)
+
+
 def curve(
     axes: Axes,
     x: ArrayLike,
-    values: ArrayLike,
+    values: ArrayLike | xr.DataArray,
     look: Style,
     label: str | None = None,
     *,
@@ -61,8 +69,8 @@ def curve(
     ----------
     axes : Axes
     x : array, shape (n,)
-    values : array, shape (n_seeds, n)
-        NaN where a seed is missing.
+    values : array, shape (n_seeds, n), or DataArray
+        The latter over `seed` and one more dimension. NaN where a seed is missing.
     look : Style
     label : str, optional
         What a legend calls it.
@@ -73,7 +81,7 @@ def curve(
     order : float, optional
         Height in the stack of what is drawn.
     """
-    at, rows = np.asarray(x, float), np.asarray(values, float)
+    at, rows = np.asarray(x, float), _seeds_first(values)
     middle, (low, high) = mean(rows), interval(rows, axis=0)
     height = middle
     if scale is not None:
@@ -144,8 +152,8 @@ def symbols(
 
 def points(
     axes: Axes,
-    x: ArrayLike,
-    y: ArrayLike,
+    x: ArrayLike | xr.DataArray,
+    y: ArrayLike | xr.DataArray,
     look: Style,
     label: str | None = None,
     *,
@@ -158,7 +166,7 @@ def points(
     Parameters
     ----------
     axes : Axes
-    x, y : array, shape (n,) or (n_seeds, n)
+    x, y : array, shape (n,) or (n_seeds, n), or DataArray
         Places, or values over seeds: where there are seeds there are bars. ``points(axes, values, places, look)`` has
         horizontal ones, and if both are values there are bars both ways.
     look : Style
@@ -171,7 +179,7 @@ def points(
     order : float, optional
         Height in the stack of what is drawn.
     """
-    at, height = np.asarray(x, float), np.asarray(y, float)
+    at, height = _seeds_first(x), _seeds_first(y)
     (across, x_ends), (up, y_ends) = _mean_and_ends(at), _mean_and_ends(height)
     if seeds:
         each_x, each_y = np.broadcast_arrays(np.atleast_2d(at), np.atleast_2d(height))
@@ -188,6 +196,66 @@ def points(
 
 def _mean_and_ends(values: FLOAT) -> tuple[FLOAT, tuple[FLOAT, FLOAT] | None]:
     return (values, None) if values.ndim == 1 else (mean(values), interval(values, axis=0))
+
+
+def learner_curves(
+    axes: Axes,
+    x: ArrayLike,
+    array: xr.DataArray,
+    *,
+    styles: Mapping[str, Style] | None = None,
+    sideways: bool = False,
+    scale: LogRange | None = None,
+) -> None:
+    """Draw a curve with its band for each learner.
+
+    Parameters
+    ----------
+    axes : Axes
+    x : array, shape (n,)
+    array : DataArray
+        Over `learner`, `seed` and one more dimension.
+    styles : mapping of str to Style, optional
+        By learner.
+    sideways : bool, optional
+        Whether learners stand a little apart, so that those that coincide stay visible.
+    scale : LogRange, optional
+        Where exact zeros have a row of their own.
+    """
+    names = array["learner"].values.tolist()
+    for k, (name, look) in enumerate(looks(names, styles).items()):
+        at = shifted(x, k, len(names)) if sideways else x
+        curve(axes, at, array.sel(learner=name), look, name, scale=scale, order=on_top(k, len(names)))
+
+
+def learner_rows(
+    axes: Axes,
+    array: xr.DataArray,
+    *,
+    styles: Mapping[str, Style] | None = None,
+    shift: float = 0,
+    seeds: bool = False,
+) -> None:
+    """Draw a measure as a point with its bar for each learner, one below the other, the first on top.
+
+    Parameters
+    ----------
+    axes : Axes
+    array : DataArray
+        Over `seed` and one more dimension, such as `learner`, whose values name the rows.
+    styles : mapping of str to Style, optional
+        By name.
+    shift : float, optional
+        How far below the middle of its row: several measures can share rows.
+    seeds : bool, optional
+        Whether each seed is a small dot.
+    """
+    (dim,) = (dim for dim in array.dims if dim != "seed")
+    names = [str(name) for name in array[dim].values]
+    for k, look in enumerate(looks(names, styles).values()):
+        points(axes, array.isel({dim: [k]}), [k + shift], look, seeds=seeds)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def band(

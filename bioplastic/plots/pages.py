@@ -108,7 +108,11 @@ def nothing(axes: Axes, text: str = "not measured") -> None:
 
 def note(figure: Figure, text: str) -> None:
     """Write how the figure is to be read below it."""
-    figure.supxlabel("\n".join(textwrap.wrap(text, 150)), fontsize=6, x=0.01, ha="left", color="0.25")
+    letters_in_a_line = round(150 * figure.get_figwidth() / WIDTH)
+    figure.supxlabel("\n".join(textwrap.wrap(text, letters_in_a_line)), fontsize=6, x=0.01, ha="left", color="0.25")
+
+
+SIDEWAYS = "Learners are shifted sideways, so that those that coincide stay visible."
 
 
 def over_seeds(n: int, drawn: str = "bars and bands", of: str = "seed") -> str:

@@ -14,7 +14,7 @@ from bioplastic.plots.by_hop import changes, draw_changes, profile_by_hop
 from bioplastic.plots.curves import mean
 from bioplastic.plots.data import conditions
 from bioplastic.plots.legends import handle, legend_above, open_symbol, shade
-from bioplastic.plots.pages import letters, note, over_seeds, page
+from bioplastic.plots.pages import SIDEWAYS, letters, note, over_seeds, page
 from bioplastic.plots.style import DOTTED, GREY, looks
 from bioplastic.recording import Recording
 
@@ -83,8 +83,8 @@ def reach_figure(
         replayed = f" Replay: {summary['replay'].item()}." if "replay" in summary.coords else ""
         note(
             drawn,
-            f"{over_seeds(summary.sizes['seed'])} Learners are shifted sideways, so that those that coincide stay "
-            f"visible. {d}: no symbol where nothing changed, as no change has no direction. "
+            f"{over_seeds(summary.sizes['seed'])} {SIDEWAYS} "
+            f"{d}: no symbol where nothing changed, as no change has no direction. "
             f"{d}, {e}: values above 2 or below −1 are arrows at the edge.{replayed}",
         )
     return drawn

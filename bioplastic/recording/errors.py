@@ -35,7 +35,8 @@ def _remedy(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "no space left. Free some and run again, finished runs are kept; or give another --out."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{path.parent} is read-only. Make it writable, or give another --out."
+        where = Path(error.filename).parent if isinstance(error.filename, str) else path.parent
+        return f"{where} is read-only. Make it writable, or give another --out."
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR):
         return f"a folder on the way is missing, or is a file ({error}). Give another --out."
     return f"{error}. Run again, finished runs are kept; or give another --out."
@@ -63,7 +64,17 @@ def reading(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise RecordingError(f"{path} is damaged, or too large for this machine's memory.") from error
     except Exception as error:  # h5py, h5netcdf and xarray raise of every kind when a header is damaged
-        raise RecordingError(
-            f"{path} is damaged ({type(error).__name__}: {error}): copy it again, or remove it and run its script "
-            "again."
-        ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise damaged(path, reason if len(reason) < 200 else reason[:197] + "...") from error
+
+
+def damaged(path: Path, reason: str) -> RecordingError:
+    """Return the error that says that a file is damaged, and what to do.
+
+    Parameters
+    ----------
+    path : Path
+    reason : str
+        How that was noticed.
+    """
+    return RecordingError(f"{path} is damaged ({reason}): copy it again, or remove it and run its script again.")

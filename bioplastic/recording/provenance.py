@@ -82,7 +82,8 @@ class Provenance:
             python=platform.python_version(),
             platform=platform.platform(),
             commit=_commit(),
-            command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            # Arguments may be bytes that are no text, which no attribute holds.
+            command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).encode(errors="backslashreplace").decode(),
         )
 
     @property
@@ -214,7 +215,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], limit: int = 10)
         text = json.dumps(settings[name], ensure_ascii=False) if name in settings else "(not there)"
         return text if len(text) <= 60 else text[:57] + "..."
 
-    olds, news = _flat(dict(old)), _flat(dict(new))
+    olds, news = (_flat(dict(settings)) if settings else {} for settings in (old, new))
     names = [name for name in {**olds, **news} if name not in olds or name not in news or olds[name] != news[name]]
     lines = [f"{name}: {shown(olds, name)} -> {shown(news, name)}" for name in names[:limit]]
     if len(names) > limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,11 @@ from bioplastic.recording.version1 import read_version1
 
 Value = str | int | float | bool
 
+SOURCE = "source"
+"""Group that holds the text of the script."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Recording:
     """A recorded experiment, as `read` returns it.
 
@@ -66,13 +70,17 @@ class Recording:
             There is no such kind or label, or no run has them.
         """
         runs = self[kind]
+        if RUN not in runs.dims:
+            raise RecordingError(f"{kind!r} of {self.path} has no runs; {', '.join(self.kinds) or 'nothing'} has.")
         fits = np.ones(runs.sizes[RUN], bool)
         for name, value in labels.items():
-            if name not in runs.coords:
+            if name not in runs.coords or runs[name].dims != (RUN,):
                 known = ", ".join(str(c) for c in runs.coords if runs[c].dims == (RUN,))
                 raise RecordingError(f"runs of {kind!r} have no label {name!r}; they have {known}.")
             there = runs[name].values
-            fits &= np.isclose(there, value) if isinstance(value, float) else there == value
+            if (there.dtype.kind == "U") != isinstance(value, str):
+                raise RecordingError(f"the label {name} of {kind!r} is {there.dtype}, and not like {value!r}.")
+            fits &= np.isclose(there, value, equal_nan=True) if isinstance(value, float) else there == value
         if not fits.any():
             raise RecordingError(f"{self.path} has no run of {kind!r} with {labels}.")
         return runs.isel({RUN: np.flatnonzero(fits)})
@@ -99,23 +107,29 @@ class Recording:
     def _repr_html_(self) -> str:
         """Return a few lines for a notebook."""
         made = self.provenance
+        names = list(self.groups)
         rows = [
             ("title", made.title),
             ("created", f"{made.created}, bioplastic {made.versions.get('bioplastic', '')}"),
-            *((name, _sizes(dataset)) for name, dataset in self.groups.items() if name != "source"),
+            *((name, _sizes(self.groups[name])) for name in names[:_MOST_ROWS]),
         ]
+        if len(names) > _MOST_ROWS:
+            rows.append(("", f"and {len(names) - _MOST_ROWS} more groups"))
         cells = "".join(f"<tr><th align='left'>{_escaped(a)}</th><td>{_escaped(b)}</td></tr>" for a, b in rows)
         hint = "<code>recording['summary']</code> is an xarray.Dataset"
         return f"<table>{cells}</table><p>{_escaped(str(self.path))}: {hint}.</p>"
 
 
+_MOST_ROWS = 12
+
+
 def _sizes(dataset: xr.Dataset) -> str:
-    sizes = ", ".join(f"{n} {dim}" for dim, n in dataset.sizes.items())
-    return f"{len(dataset.data_vars)} variables over {sizes}"[:200]
+    return f"{len(dataset.data_vars)} variables over " + ", ".join(f"{n} {dim}" for dim, n in dataset.sizes.items())
 
 
 def _escaped(text: str) -> str:
-    return text[:300].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    short = text if len(text) <= 100 else text[:97] + "..."
+    return html.escape(short)
 
 
 def read(path: Path | str) -> Recording:
@@ -139,12 +153,7 @@ def read(path: Path | str) -> Recording:
     if check_file(path) == 1:
         return Recording(path, *read_version1(path))
     groups, attributes = read_datasets(path)
-    if "settings" not in attributes:
-        raise RecordingError(
-            f"{path} is one run of an experiment that is not finished: run its script again, and give the file that it "
-            "makes."
-        )
     with reading(path):
-        source = groups.pop("source")
+        source = groups.pop(SOURCE)
         made = Provenance.read(attributes, str(source["file"].values[0]), str(source["script"].values[0]))
     return Recording(path, made, groups)

@@ -35,6 +35,8 @@ class Ask:
 
 Measure = Generator[Ask, list[Lived], xr.Dataset]
 """A measure of one condition: it yields the lives that it needs, gets back what they left, and returns a dataset."""
+OTHER_PHASES = 1_000_000
+"""Added to a seed for the spike phases of the second sham run."""
 
 
 class Bench:
@@ -152,6 +154,21 @@ class Bench:
     def ask(self, *lives: Life) -> Ask:
         """Ask for lives, in a measure: ``lived = yield bench.ask(real, sham)``."""
         return Ask(self, lives)
+
+    def beside_shams(self, life: Life) -> Generator[Ask, list[Lived], tuple[Lived, Lived, Lived]]:
+        """Live a life beside two sham runs, in a measure: ``real, sham, sham2 = yield from bench.beside_shams(life)``.
+
+        The first sham run has the spike phases of the life, the second others. Nothing in the twin is random, so that
+        there the second is the first.
+
+        Parameters
+        ----------
+        life : Life
+        """
+        sham = replace(life, schedule=life.schedule.sham())
+        shams = [sham, replace(sham, seed=life.seed + OTHER_PHASES)] if hasattr(life.rule, "code") else [sham]
+        lived = yield self.ask(life, *shams)
+        return lived[0], lived[1], lived[-1]
 
     def live(self, lives: Sequence[Life], progress: Progress | None = None) -> list[Lived]:
         """Live lives by any rules: those that spike one after the other, those of the twin all at once.

@@ -30,14 +30,13 @@ from bioplastic.study.study import Runs, Study
 from bioplastic.study.summary import by_labels
 from bioplastic.study.tuning import TUNING, TUNING_SEEDS, choose, scores, sweep, tuning_conditions
 from bioplastic.tasks import Task
+from bioplastic.verdicts import sentences, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
 FROZEN, LEARNING = "frozen", "learning"
-OTHER_PHASES = 1_000_000
-"""Added to a seed for the spike phases of the second sham run."""
 FAIR_FALL = 20
 """Factor by which backprop's gradient may fall along the chain before the comparison is none."""
 LOOKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
@@ -113,15 +112,6 @@ class ReachBench(Bench):
         """Accuracy on the rare event and on the background, of a life that `probing` returned."""
         return measure.fraction_right(self.task, lived.prediction, self.probed)
 
-    def right_in_rates(self, weights: Weights) -> tuple[float, ...]:
-        """Accuracy on all held-out rare and background images, in the rate network."""
-        from bioplastic import twin
-
-        shown = [self.task.indices(rare=kind, held_out=True) for kind in (True, False)]
-        stimuli = self.task.stimuli[np.concatenate(shown)]
-        (predicted,) = twin.predict(self.circuit, [weights], stimuli)
-        return measure.fraction_right(self.task, predicted, shown)
-
 
 def n_fixed(settings: ReachSettings) -> int:
     """Return the number of occurrences that even the rarest event has in a life."""
@@ -165,9 +155,7 @@ def _tuning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Meas
 def _frozen(bench: ReachBench, condition: Condition, schedule: Schedule) -> Measure:
     rare, n = schedule.rare, bench.settings.n_counted
     if condition.who.spikes:
-        life = bench.life(condition, schedule)
-        sham = replace(life, schedule=schedule.sham())
-        lived = yield bench.ask(life, sham, replace(sham, seed=life.seed + OTHER_PHASES))
+        lived = yield from bench.beside_shams(bench.life(condition, schedule))
         signals = [one.error_signal for one in lived]
         described = _described(bench, condition, schedule, lived[0])
     else:
@@ -199,9 +187,7 @@ def _learning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Me
     circuit, task, learner = bench.circuit, bench.task, condition.who
     rare, looks = schedule.rare, bench.looks(schedule)
     life = bench.life(condition, schedule, snapshots=np.flatnonzero(rare)[looks - 1].tolist())
-    sham = replace(life, schedule=schedule.sham())
-    shams = [sham, replace(sham, seed=life.seed + OTHER_PHASES)] if learner.spikes else [sham]
-    lived = yield bench.ask(life, *shams)
+    lived = yield from bench.beside_shams(life)
     # The last look is at the end of the life, in spikes and in rates alike.
     at_looks = [[*one.snapshots[:-1], one.weights] for one in lived]
     start, end = life.weights, lived[0].weights
@@ -217,7 +203,7 @@ def _learning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Me
         (after,) = yield bench.ask(bench.probing(learner, end))
         accuracy = measure.accuracy(bench._before[life.seed], bench.right(after))
     else:
-        accuracy = measure.accuracy(bench.right_in_rates(start), bench.right_in_rates(end))
+        accuracy = measure.accuracy(*(measure.right_in_rates(circuit, task, one) for one in (start, end)))
     looked = {
         "snapshot_occurrence": labelled("snapshot", looks, "occurrence after which the weights were looked at"),
         "improvement": labelled(
@@ -229,7 +215,7 @@ def _learning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Me
         _described(bench, condition, schedule, lived[0]),
         measure.held_out(circuit, task, start, end),
         looked,
-        measure.changes(circuit, start, at_looks[0], at_looks[1], at_looks[-1]),
+        measure.changes(circuit, start, *at_looks),
         measure.alignment(circuit, caused, gradient),
         measure.functional(circuit, task, start, end),
         accuracy,
@@ -360,29 +346,27 @@ LONG_NAMES = {
 
 
 def tables(recording: Recording) -> Iterator[Table]:
-    """Yield the table of reach, by learner, arm and event fraction."""
+    """Yield the table of reach, by learner and event fraction in each arm, and that of accuracy."""
+    arms = {"weights frozen": "error_signal_reach", "weights learning": "reach"}
+    yield _by_fraction(recording, "Hops reached upstream (-1: none)", arms)
+    yield _by_fraction(recording, "Accuracy on the rare event", {"weights learning": "accuracy_rare_final"})
+
+
+def _by_fraction(recording: Recording, what: str, variables: Mapping[str, str]) -> Table:
+    """A table of some variables, one below the other, by learner and event fraction."""
     summary = recording.summary
     rows = []
-    arms = {
-        "frozen": "error_signal_reach",
-        "learning": "reach",
-        "accuracy on the rare event": "accuracy_rare_final",
-    }
-    for name in summary["learner"].values:
-        for arm, variable in arms.items():
-            cells = [
-                text(one) for one in summary[variable].sel(learner=name).transpose("event_fraction", "seed").values
-            ]
-            rows.append([str(name) if arm == "frozen" else "", arm, *cells])
-    yield table(
-        f"Hops reached upstream (-1: none), by event fraction: mean over {n_seeds(recording)} [95 % interval]",
-        ["learner", "arm", *(f"{fraction:g}" for fraction in summary["event_fraction"].values)],
-        rows,
-    )
+    for heading, name in variables.items():
+        rows.append([f"{heading}:", *[""] * summary.sizes["event_fraction"]])
+        for learner in summary["learner"].values:
+            by_fraction = summary[name].sel(learner=learner).transpose("event_fraction", "seed").values
+            rows.append([str(learner), *(text(v) if np.ptp(v) else f"{v[0]:.2g}" for v in by_fraction)])
+    headings = ["event fraction", *(f"{fraction:g}" for fraction in summary["event_fraction"].values)]
+    return table(f"{what}, mean over {n_seeds(recording)} [95 % interval]", headings, rows)
 
 
 def statements(recording: Recording) -> Iterator[str]:
-    """Say whether backprop gets a fair chance on this circuit."""
+    """Say whether backprop gets a fair chance on this circuit, and give the verdicts on what is claimed of reach."""
     norm = recording.summary["gradient_norm"].mean("seed").values
     fall = norm.max() / norm.min()
     verdict = (
@@ -392,6 +376,7 @@ def statements(recording: Recording) -> Iterator[str]:
     )
     yield f"Norm of backprop's gradient by hop, at the start: {' '.join(f'{x:.2f}' for x in norm)}"
     yield f"Its largest is {fall:.1f} times its smallest: {verdict}."
+    yield from sentences(verdicts(recording.summary))
 
 
 def figures(recording: Recording) -> dict[str, Figure]:

@@ -45,6 +45,8 @@ def differences(name: str, path: Path) -> list[str]:
 
 def difference(new: xr.DataArray, old: np.ndarray, dims: list[str]) -> str:
     """Say how an array differs from a kept one; a dimension of length 1 may have gone or come."""
+    bare = iter(dim for dim in new.dims if dim not in dims and new.sizes[dim] > 1)
+    dims = [str(next(bare, dim)) if dim.startswith("This is a netCDF dimension") else dim for dim in dims]
     dropped = [dim for dim, n in zip(dims, old.shape, strict=True) if dim not in new.dims and n == 1]
     old = old.squeeze(tuple(dims.index(dim) for dim in dropped))
     dims = [dim for dim in dims if dim not in dropped]
@@ -59,7 +61,8 @@ def difference(new: xr.DataArray, old: np.ndarray, dims: list[str]) -> str:
     rtol = np.full(values.shape, RTOL)
     if "learner" in dims and SEARCHED in (names := new["learner"].values.tolist()):
         np.moveaxis(rtol, dims.index("learner"), 0)[names.index(SEARCHED)] = SEARCHED_RTOL
-    same = np.abs(values.astype(float) - old.astype(float)) <= ATOL + rtol * np.abs(old.astype(float))
+    with np.errstate(invalid="ignore"):  # infinities
+        same = np.abs(values.astype(float) - old.astype(float)) <= ATOL + rtol * np.abs(old.astype(float))
     same |= (values == old) | (np.isnan(values.astype(float)) & np.isnan(old.astype(float)))
     if same.all():
         return ""
