@@ -1,4 +1,4 @@
-"""Means over seeds and how sure they are: intervals, spreads, slopes."""
+"""Means over seeds and how sure they are: intervals, spreads, slopes; changes free of noise; information."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
+        return format(self, ".3g")
+
+    def __format__(self, form: str) -> str:
+        """Return the numbers in a format such as ``.1f``; three digits without one."""
         if not self.n:
             return "–"
-        if self.n == 1:
-            return f"{self.mean:.3g}"
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        mean, low, high = (format(number, form or ".3g") for number in (self.mean, self.low, self.high))
+        return mean if self.n == 1 else f"{mean} [{low}, {high}]"
 
 
 def estimate(values: ArrayLike) -> Estimate:
@@ -163,3 +166,72 @@ def interval(
         ).confidence_interval
         low[index], high[index] = bounds.low, bounds.high
     return low, high
+
+
+def unbiased_square(changes: ArrayLike) -> np.ndarray:
+    """Squared length of an expected change, from lives that differ in chance.
+
+    The square of the mean change is too large by that of the noise left in it. Products of changes in different lives,
+    whose noise is independent, are not (compare Walther et al. 2016, doi:10.1016/j.neuroimage.2015.12.012).
+
+    Parameters
+    ----------
+    changes : array, shape (n_lives, ..., n)
+        Of each life.
+
+    Returns
+    -------
+    array, shape (...)
+        Mean over all pairs of different lives of their changes' scalar product, which may be negative; of a single
+        life, which must be one without noise, the square.
+    """
+    each = np.asarray(changes, float)
+    n = len(each)
+    squares = (each**2).sum(-1)
+    if n == 1:
+        return np.asarray(squares[0])
+    return np.asarray(((each.sum(0) ** 2).sum(-1) - squares.sum(0)) / (n * (n - 1)))
+
+
+def information(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float:
+    """Mutual information of two discrete variables given a third, in bits; plug-in estimate, biased upwards.
+
+    Parameters
+    ----------
+    one, other, given : array of int, shape (n,)
+
+    Returns
+    -------
+    float
+        Sum over the values of `given` of their frequency times the information within.
+    """
+    from sklearn.metrics import mutual_info_score
+
+    parts = [(given == g).mean() * mutual_info_score(one[given == g], other[given == g]) for g in np.unique(given)]
+    return float(sum(parts) / np.log(2))
+
+
+def information_floor(
+    one: np.ndarray, other: np.ndarray, given: np.ndarray, n_shuffles: int, rng: np.random.Generator
+) -> float:
+    """What `information` says on average if `one` is shuffled within each value of `given`: its bias, in bits.
+
+    The bias of plug-in estimates: Panzeri et al. 2007, doi:10.1152/jn.00559.2007.
+
+    Parameters
+    ----------
+    one, other, given : array of int, shape (n,)
+    n_shuffles : int
+    rng : Generator
+
+    Returns
+    -------
+    float
+    """
+    found = []
+    for _ in range(n_shuffles):
+        shuffled = one.copy()
+        for g in np.unique(given):
+            shuffled[given == g] = rng.permutation(shuffled[given == g])
+        found.append(information(shuffled, other, given))
+    return float(np.mean(found))

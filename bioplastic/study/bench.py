@@ -92,18 +92,25 @@ class Bench:
 
     def prepare(self, progress: Progress) -> None:
         """Pretrain the networks and compile the models, both from the cache if they are there."""
-        from bioplastic import twin
-
         rules = [learner.rule(0.0) for learner in self.learners if learner.spikes]
         with ThreadPoolExecutor(1) as executor:
             compiling = executor.submit(lambda: [self.model(rule) for rule in rules])
-            cache = cache_folder() / "weights"
-            found = twin.pretrained(
-                self.circuit, self.task, self.seeds, self.pretraining, cache=cache, progress=progress
-            )
-            self.start = dict(zip(self.seeds, found, strict=True))
+            self.start = dict(zip(self.seeds, self.starts(progress), strict=True))
             compiling.result()
         progress(1.0)
+
+    def starts(self, progress: Progress) -> Sequence[Weights]:
+        """Return the start weights of every seed; a bench whose networks come about in another way overrides this.
+
+        Parameters
+        ----------
+        progress : callable
+            Called with the fraction that is done.
+        """
+        from bioplastic import twin
+
+        cache = cache_folder() / "weights"
+        return twin.pretrained(self.circuit, self.task, self.seeds, self.pretraining, cache=cache, progress=progress)
 
     def model(self, rule: Any) -> Model:
         """Return the model that lives by a rule that spikes, compiled when it is first asked for."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 from rich import box
 from rich.table import Table
 
 from bioplastic.recording import Recording
-from bioplastic.statistics import interval
+from bioplastic.statistics import estimate, interval
+from bioplastic.study.summary import each
 from bioplastic.terminal import console
 
 if TYPE_CHECKING:
@@ -63,6 +66,37 @@ def text(values: ArrayLike, digits: int = 2) -> str:
         return "–"
     low, high = interval(numbers)
     return f"{numbers.mean():.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
+
+
+def written(array: xr.DataArray, form: str = "") -> xr.DataArray:
+    """Mean over the dimension `seed` and its 95 % interval, as text, for every place along the others.
+
+    Parameters
+    ----------
+    array : DataArray
+        NaN where a seed is missing.
+    form : str, optional
+        Of the numbers, such as ``.0f``; three digits without one.
+    """
+    return each(lambda values: format(estimate(values), form), array, over="seed")
+
+
+def rows(columns: Sequence[xr.DataArray], *over: str) -> Iterator[list[str]]:
+    """Yield a row for each place along some axes: their labels, and what every column has there.
+
+    Parameters
+    ----------
+    columns : sequence of DataArray
+        Texts, over these axes and no others.
+    *over : str
+        Axes; the label of the first stands only where it changes.
+    """
+    above = None
+    for labels in product(*(columns[0][axis].values.tolist() for axis in over)):
+        here = dict(zip(over, labels, strict=True))
+        first = str(labels[0]) if labels[0] != above else ""
+        yield [first, *map(str, labels[1:]), *(str(one.sel(here).item()) for one in columns)]
+        above = labels[0]
 
 
 def n_seeds(recording: Recording, group: str = "summary") -> str:
