@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from rich.table import Table
 
 from bioplastic.recording import Recording
 from bioplastic.statistics import estimate, interval
-from bioplastic.study.summary import each
 from bioplastic.terminal import console
 
 if TYPE_CHECKING:
@@ -78,7 +77,22 @@ def written(array: xr.DataArray, form: str = "") -> xr.DataArray:
     form : str, optional
         Of the numbers, such as ``.0f``; three digits without one.
     """
-    return each(lambda values: format(estimate(values), form), array, over="seed")
+    return said(lambda values: format(estimate(values), form), array)
+
+
+def said(say: Callable[[np.ndarray], str], array: xr.DataArray) -> xr.DataArray:
+    """What is to be said of the values along the dimension `seed`, for every place along the others.
+
+    Parameters
+    ----------
+    say : callable
+    array : DataArray
+    """
+    by_place = array.transpose(..., "seed")
+    texts = [say(values) for values in by_place.values.reshape(-1, by_place.sizes["seed"])]
+    dims = by_place.dims[:-1]
+    axes = {name: by_place[name] for name in dims if name in by_place.coords}
+    return xr.DataArray(np.reshape(texts, by_place.shape[:-1]), axes, dims)
 
 
 def rows(columns: Sequence[xr.DataArray], *over: str) -> Iterator[list[str]]:
