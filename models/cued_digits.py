@@ -20,19 +20,25 @@ begins with, and does not change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from brian2 import Hz
 
+from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Kind, Schedule, Timing, random_life
 from bioplastic.hippocampus.replay_buffer import ReplayBuffer
+from bioplastic.rules.equilibrium_relay import agreeing_feedback
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task, digits
 
 N_DIGITS = 9
 N_GOOD = 5
 CAPACITY = 200
 ALPHA = 0.6
+
+Pairs = tuple[np.ndarray, np.ndarray]
+"""Stimuli without the cue, and the same images with it."""
 
 
 # ------------------------------------------------------------------------------------------ stimuli and outcomes
@@ -61,7 +67,7 @@ class CuedDigits:
         """Stimuli with the cue of an entry, in the order of `plain_of_good`."""
         return self.n_plain + entry_index * self.n_good + np.arange(self.n_good)
 
-    def held_out_pairs(self, per_digit: int, entry_index: int) -> tuple[np.ndarray, np.ndarray]:
+    def held_out_pairs(self, per_digit: int, entry_index: int) -> Pairs:
         """Held-out good digits without the cue, and the same images with it, equally many of each digit.
 
         Parameters
@@ -118,9 +124,19 @@ def cued_digits(n_entries: int, n_cue: int) -> CuedDigits:
     return CuedDigits(task, len(plain), len(good), good)
 
 
-def uncued(task: Task) -> np.ndarray:
-    """Stimuli without a cue that are not held out: the background."""
-    return np.flatnonzero((task.label < N_DIGITS) & ~task.held_out)
+def agreeing(circuit: Circuit, weights: Weights, task: Task, seed: int) -> Feedback:
+    """Return feedback weights with which both dendrites of every cell agree on digits without a cue.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    weights : Weights
+    task : Task
+    seed : int
+        Nothing is drawn.
+    """
+    background = (task.label < N_DIGITS) & ~task.held_out
+    return agreeing_feedback(circuit, weights, task.stimuli[background])
 
 
 # ------------------------------------------------------------------------------------------ lives
@@ -230,3 +246,39 @@ def signalled(error_spikes: np.ndarray, schedule: Schedule, theta: float) -> np.
     """
     background = (schedule.kind == Kind.BACKGROUND) & (schedule.outcome < N_GOOD)
     return np.asarray(theta * (error_spikes[schedule.rare].mean(0) - error_spikes[background].mean(0)))
+
+
+def said(circuit: Circuit, cued: CuedDigits, networks: Sequence[Weights], pairs: Pairs) -> dict[str, np.ndarray]:
+    """Measure what networks say of images without and with the cue, in rates.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    cued : CuedDigits
+    networks : sequence of Weights
+    pairs : tuple of array of int
+        Good digits without the cue, and the same with it.
+
+    Returns
+    -------
+    dict of str to array, shape (n_networks,)
+        By the names of `SAID`.
+    """
+    from bioplastic import twin
+
+    without, with_cue = (twin.predict(circuit, networks, cued.task.stimuli[shown]) for shown in pairs)
+    right = without[..., :N_DIGITS].argmax(-1) == cued.task.label[pairs[0]]
+    return {
+        "discrimination": discrimination(without, with_cue),
+        "kept_valence": kept_valence(without),
+        "accuracy": right.mean(-1),
+    }
+
+
+SAID = {
+    "discrimination": "difference between A and E that is predicted (1: all), held-out images, in rates",
+    "kept_valence": "valence predicted of good digits without the cue, as a fraction of their own (1: right, -1: that "
+    "of E), held-out images, in rates",
+    "accuracy": "accuracy on the good digits (0 to 4) without the cue, held-out images, in rates",
+}
+"""What these measures are, in words."""

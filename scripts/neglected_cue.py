@@ -24,11 +24,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -36,21 +36,19 @@ from bioplastic_models import chain, cued_digits, neglected_cue
 
 from bioplastic import plots
 from bioplastic.cache import cache_folder
-from bioplastic.circuit import Circuit, Feedback, Weights
+from bioplastic.circuit import Weights
 from bioplastic.events import Schedule, probes
 from bioplastic.recording import Recording, labelled
 from bioplastic.rules.backprop import Backprop
-from bioplastic.rules.equilibrium_relay import EquilibriumRelay, agreeing_feedback
-from bioplastic.rules.error_relay import ErrorRelay
-from bioplastic.statistics import first_reaching, interval, survival
+from bioplastic.rules.equilibrium_relay import EquilibriumRelay
+from bioplastic.statistics import first_reaching, interval
 from bioplastic.study import Bench, Condition, Learner, Runs, Study, conditions, grid
 from bioplastic.study.bench import Measure, Progress
 from bioplastic.study.learner import per_event
-from bioplastic.study.measure import hop_axis
+from bioplastic.study.measure import Measures, hop_axis
 from bioplastic.study.report import n_seeds, rows, table, written
 from bioplastic.study.summary import by_labels, each, named
 from bioplastic.study.tuning import scores, tuning_conditions
-from bioplastic.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,10 +57,8 @@ if TYPE_CHECKING:
 
 RESULT, SHAM, FROZEN, NEARBY = "result", "sham", "frozen", "nearby"
 OFF, REPLAY = "off", "replay"
-SCREENED, UNSCREENED, EQUILIBRIUM, BACKPROP = (
-    *("error relay", "error relay, unscreened", "equilibrium relay"),
-    "backprop",
-)
+HOW = {OFF: "without replay", REPLAY: "with replay"}
+BACKPROP = "backprop"
 FIRST_TUNING_SEED = 100
 """Learning rates are chosen on networks of their own, not on those that give the results,"""
 TUNING_FRACTION = 0.05
@@ -103,9 +99,6 @@ class Settings:
     nearby: tuple[float, ...] = (1 / 3, 3.0)
     """Factors on the chosen rate with which lives are lived again without replay, at all entries but the first, where E
     is rarest and commonest."""
-    theta_fine: float = 0.1
-    """Error threshold of the unscreened relay, in spikes: with the one of models/chain.py an error that is less than a
-    spike per event is told in a later event, in which the cue is off."""
     n_held_out: int = 10
     """Images of each good digit, of those held out, on which weights are measured."""
     n_probes: int = 2
@@ -175,24 +168,17 @@ def learners(settings: Settings) -> list[Learner]:
     """Return all learners, in the order of tables and figures."""
     n, rates = settings.n_hops, settings.rates
     brief, long = chain.timing(n), chain.long_timing(n)
-
-    def unscreened(eta: float) -> ErrorRelay:
-        return replace(chain.unscreened(eta), theta=settings.theta_fine)
+    screened = partial(chain.screened, n_hops=n)
 
     def equilibrium(eta: float) -> EquilibriumRelay:
         return chain.equilibrium(eta, eta, n)
 
     return [
-        Learner(SCREENED, per_event(partial(chain.screened, n_hops=n), brief), brief, rates),
-        Learner(UNSCREENED, per_event(unscreened, long), long, rates),
-        Learner(EQUILIBRIUM, per_event(equilibrium, brief), brief, rates, agreeing),
+        Learner("error relay", per_event(screened, brief), brief, rates),
+        Learner("error relay, unscreened", per_event(neglected_cue.unscreened, long), long, rates),
+        Learner("equilibrium relay", per_event(equilibrium, brief), brief, rates, cued_digits.agreeing),
         Learner(BACKPROP, Backprop, brief, rates),
     ]
-
-
-def agreeing(circuit: Circuit, weights: Weights, task: Task, seed: int) -> Feedback:
-    """Return feedback weights with which both dendrites of every cell agree on digits without a cue."""
-    return agreeing_feedback(circuit, weights, task.stimuli[cued_digits.uncued(task)])
 
 
 class CueBench(Bench):
@@ -221,7 +207,7 @@ class CueBench(Bench):
         found = twin.pretrained(plain, cued_digits.plain_task(), self.seeds, cache=cache, progress=progress)
         return [neglected_cue.with_cues(self.circuit, weights) for weights in found]
 
-    def pairs(self, condition: Condition, per_digit: int) -> tuple[np.ndarray, np.ndarray]:
+    def pairs(self, condition: Condition, per_digit: int) -> cued_digits.Pairs:
         """Held-out images without and with the cue of a condition."""
         return self.cued.held_out_pairs(per_digit, self.settings.entries.index(condition["entry"]))
 
@@ -299,13 +285,8 @@ def lives(settings: Settings, learner: Learner, rate: float) -> list[Condition]:
 # ------------------------------------------------------------------------------------------ what is measured
 
 
-MEASURES = {
-    "discrimination": "difference between A and E that is predicted (1: all), held-out images, in rates",
-    "kept_valence": "valence predicted of good digits without the cue, as a fraction of their own (1: right, -1: that "
-    "of E), held-out images, in rates",
-    "accuracy": "accuracy on the good digits (0 to 4) without the cue, held-out images, in rates",
-    "cue_norm": "Euclidean norm of the cue weights, which start at 0",
-}
+MEASURES = cued_digits.SAID | {"cue_norm": "Euclidean norm of the cue weights, which start at 0"}
+"""What is measured of the weights at each look, in words."""
 IN_SPIKES = "discrimination at the end, by probes in spikes"
 
 
@@ -331,27 +312,16 @@ def measure(bench: CueBench, condition: Condition) -> Measure:
     return xr.Dataset(found | at_looks(bench, condition, schedule, looked), {"hop": hop_axis(bench.circuit.n_hops)})
 
 
-def at_looks(
-    bench: CueBench, condition: Condition, schedule: Schedule, looked: Sequence[Weights]
-) -> dict[str, xr.Variable]:
-    """What a life's weights at the looks say, in rates; the last look is at the end."""
-    from bioplastic import twin
-
+def at_looks(bench: CueBench, condition: Condition, schedule: Schedule, looked: Sequence[Weights]) -> Measures:
+    """What a life's weights say at the looks, in rates; the last look is at the end."""
     settings, (occurrence, event) = bench.settings, bench.looks(schedule)
-    plain, cued = bench.pairs(condition, settings.n_held_out)
-    without, with_cue = (twin.predict(bench.circuit, looked, bench.task.stimuli[k]) for k in (plain, cued))
-    right = without[..., : cued_digits.N_DIGITS].argmax(-1) == bench.task.label[plain]
-    projection = neglected_cue.projection(condition["entry"])
-    values = {
-        "discrimination": cued_digits.discrimination(without, with_cue),
-        "kept_valence": cued_digits.kept_valence(without),
-        "accuracy": right.mean(-1),
-        "cue_norm": np.array([np.linalg.norm(weights.forward[projection]) for weights in looked]),
-        "elapsed": np.cumsum(~schedule.resting & ~schedule.replayed)[event].astype(float),
-    }
-    names = MEASURES | {"elapsed": "real events until then (NaN: the life has not so many occurrences)"}
-    missing = np.full(len(settings.looks) - len(occurrence), np.nan)  # lie before the end of a life
-    return {k: labelled("look", [*v[:-1], *missing, v[-1]], names[k]) for k, v in values.items()}
+    cue = neglected_cue.projection(condition["entry"])
+    values = cued_digits.said(bench.circuit, bench.cued, looked, bench.pairs(condition, settings.n_held_out))
+    values["cue_norm"] = np.array([np.linalg.norm(weights.forward[cue]) for weights in looked])
+    values["elapsed"] = np.cumsum(~schedule.resting & ~schedule.replayed)[event].astype(float)
+    words = MEASURES | {"elapsed": "real events until then (NaN: the life has not so many occurrences)"}
+    missing = np.full(len(settings.looks) - len(occurrence), np.nan)  # before the end
+    return {name: labelled("look", [*v[:-1], *missing, v[-1]], words[name]) for name, v in values.items()}
 
 
 # ------------------------------------------------------------------------------------------ the summary
@@ -399,7 +369,7 @@ def summarise(bench: CueBench, settings: Settings, runs: Runs) -> dict[str, xr.D
         found[f"{name}_sham"] = named(sham[name].isel(look=-1), f"{MEASURES[name]}; sham lives, end")
     norm = sham["cue_norm"].isel(look=fixed)
     found["cue_norm_sham_fixed"] = named(norm, f"{MEASURES['cue_norm']}; sham lives, after the fixed number")
-    axes = {
+    axes: dict[str, Any] = {
         **{name: lived[name].values for name in LIFE},
         **{"sham_fraction": settings.extremes, "look": settings.looks, "factor": settings.nearby},
         "nearby_entry": np.array(settings.entries[1:] * bool(settings.nearby), int),
@@ -409,12 +379,16 @@ def summarise(bench: CueBench, settings: Settings, runs: Runs) -> dict[str, xr.D
     coordinates = {name: labelled(name, values, AXES[name]) for name, values in axes.items()}
     coordinates["hop"] = hop_axis(settings.n_hops)
     found |= corrections(lived, settings) | at_other_rates(runs)
-    swept = {
-        "rate": labelled("rate_index", settings.rates, "learning rate per event that was tried"),
-        "score": labelled(("learner", "rate_index"), score, "discrimination at the end, mean over tuning networks"),
-    }
-    index = labelled("rate_index", np.arange(len(settings.rates)), "index of the learning rate that was tried")
-    sweep = xr.Dataset(swept, {"learner": coordinates["learner"], "rate_index": index})
+    sweep = xr.Dataset(
+        {
+            "rate": labelled("rate_index", settings.rates, "learning rate per event that was tried"),
+            "score": labelled(("learner", "rate_index"), score, "discrimination at the end, mean over tuning networks"),
+        },
+        {
+            "learner": coordinates["learner"],
+            "rate_index": np.arange(len(settings.rates)),
+        },
+    )
     return {"summary": xr.Dataset(found, coordinates), "learning_rate_sweep": sweep}
 
 
@@ -484,40 +458,42 @@ def tables(recording: Recording) -> Iterator[Table]:
     summary, n = recording.summary, n_seeds(recording)
     n_fixed, fractions = int(summary["occurrences"].min()), summary["event_fraction"].values
     of_e, of_sham = ([f"E {f:g}" for f in summary[axis].values] for axis in ("event_fraction", "sham_fraction"))
-    by = ["learner", "cue at hop"]
     off = summary.sel(replay=OFF)
 
     def columns(array: xr.DataArray, axis: str = "event_fraction") -> list[xr.DataArray]:
         return list(written(array).transpose(axis, ...))
 
-    for replay, how in ((OFF, "without replay"), (REPLAY, "with replay")):
+    def by_learner(title: str, headings: Sequence[str], texts: Sequence[xr.DataArray]) -> Table:
+        return table(title, ["learner", "cue at hop", *headings], rows(texts, "learner", "entry"))
+
+    for replay, how in HOW.items():
         one = summary.sel(replay=replay)
         told = [*columns(one["discrimination"]), columns(one["discrimination_spikes"])[-1]]
         title = f"E told from A at the end (0 none, 1 all), {how}; {n}, mean [95 % interval]"
-        yield table(title, [*by, *of_e, "in spikes, commonest"], rows(told, "learner", "entry"))
+        yield by_learner(title, [*of_e, "in spikes, commonest"], told)
     title = f"E told from A after {n_fixed} occurrences, no replay; {n}"
-    yield table(title, [*by, *of_e], rows(columns(off["discrimination_fixed"]), "learner", "entry"))
+    yield by_learner(title, of_e, columns(off["discrimination_fixed"]))
     for end, when in (("_fixed", f"after {n_fixed} occurrences"), ("", "at the end")):
         norms = [*columns(off[f"cue_norm{end}"]), *columns(summary[f"cue_norm_sham{end}"], "sham_fraction")]
         title = f"Norm of the cue weights {when}, no replay; {n}"
-        yield table(title, [*by, *of_e, *(f"sham, {f}" for f in of_sham)], rows(norms, "learner", "entry"))
-    for replay, how in ((OFF, "without replay"), (REPLAY, "with replay")):
-        done = [corrected_by(summary.sel(replay=replay, event_fraction=f)) for f in fractions]
+        yield by_learner(title, [*of_e, *(f"sham, {f}" for f in of_sham)], norms)
+    for replay, how in HOW.items():
         title = f"Lives with a correction, {how}: median of real events, and occurrences, where most have; {n}"
-        yield table(title, [*by, *of_e], rows(done, "learner", "entry"))
+        done = [corrected_by(summary.sel(replay=replay, event_fraction=f)) for f in fractions]
+        yield by_learner(title, of_e, done)
     yield rates_table(recording)
     if summary.sizes["factor"]:
-        n = n_seeds(recording).replace(str(summary.sizes["seed"]), str(summary.sizes["nearby_seed"]))
-        factors = [f"rate x {factor:.2g}" for factor in summary["factor"].values]
+        again = summary["discrimination_nearby"].rename(nearby_seed="seed")
+        n = f"{again.sizes['seed']} seed{'s' * (again.sizes['seed'] > 1)}"
         yield table(
             f"E told from A at the end at other rates, no replay; {n}",
-            [*by, "E", *factors],
-            rows(columns(summary["discrimination_nearby"], "factor"), "learner", "nearby_entry", "nearby_fraction"),
+            ["learner", "cue at hop", "E", *(f"rate x {factor:.2g}" for factor in summary["factor"].values)],
+            rows(columns(again, "factor"), "learner", "nearby_entry", "nearby_fraction"),
         )
 
 
 def corrected_by(summary: xr.Dataset) -> xr.DataArray:
-    """Say in how many lives E was corrected, and where it was in most, by when in half of them, by learner and entry."""
+    """Say by learner and entry in how many lives E was corrected, and by when in half of them, where most are."""
 
     def said(one: xr.Dataset) -> str:
         done = one["corrected"].values.astype(bool)
@@ -532,15 +508,11 @@ def corrected_by(summary: xr.Dataset) -> xr.DataArray:
 def rates_table(recording: Recording) -> Table:
     """Say which learning rates were tried, how they did, and which was chosen."""
     sweep, lines = recording["learning_rate_sweep"], []
-    rates = sweep["rate"].values
-    for name in sweep["learner"].values:
-        score, rate = (
-            sweep["score"].sel(learner=name).values,
-            float(recording.summary["learning_rate"].sel(learner=name)),
-        )
-        tried = ", ".join(f"{one:g}: {s:.3f}" for one, s in zip(rates, score, strict=True) if np.isfinite(s))
-        edge = " (edge)" if tried and rate in rates[[0, -1]] else ""
-        lines.append([str(name), tried or "nothing tried", f"{rate:g}{edge}"])
+    for name, chosen in zip(sweep["learner"].values, recording.summary["learning_rate"].values, strict=True):
+        pairs = zip(sweep["rate"].values, sweep["score"].sel(learner=name).values, strict=True)
+        tried = ", ".join(f"{rate:g}: {score:.3f}" for rate, score in pairs if np.isfinite(score))
+        edge = " (edge)" if tried and chosen in sweep["rate"].values[[0, -1]] else ""
+        lines.append([str(name), tried or "nothing tried", f"{chosen:g}{edge}"])
     title = "Learning rate per event: discrimination on tuning networks"
     return table(title, ["learner", "rate: discrimination", "chosen"], lines)
 
@@ -559,20 +531,14 @@ def by_fraction(axes: Axes, values: xr.DataArray, label: str, sham: xr.DataArray
 
 
 def survival_panel(axes: Axes, summary: xr.Dataset, n_events: int) -> None:
-    """Draw the lives that are not yet corrected, cue at one hop and E at one frequency.
-
-    Each curve has its symbol at a place of its own, so that curves that hide each other can be told.
-    """
+    """Draw the lives that are not yet corrected, cue at one hop and E at one frequency."""
     looks = plots.looks(summary["learner"].values.tolist())
-    places = iter(n_events * (np.arange(2 * len(looks)) + 0.5) / (2 * len(looks)))
-    for (name, look), (replay, width, fade) in product(looks.items(), ((OFF, 1.1, 1.0), (REPLAY, 2.6, 0.45))):
+    curves = list(product(looks.items(), ((OFF, 1.1, 1.0), (REPLAY, 2.6, 0.45))))
+    for k, ((name, look), (replay, width, opacity)) in enumerate(curves):
         one = summary.sel(learner=name, replay=replay)
-        time, alive = survival(one["correction_time"].values, one["corrected"].values)
-        x, y = np.append(time, n_events), np.append(alive, alive[-1])
-        axes.step(x, y, where="post", color=look.color, linestyle=look.line, linewidth=width, alpha=fade)
-        place = next(places)
-        there = alive[np.searchsorted(time, place, side="right") - 1]
-        axes.plot(place, there, look.marker, color=look.color, alpha=fade, zorder=3)
+        times, place = one["correction_time"].values, n_events * (k + 0.5) / len(curves)
+        drawn = {"end": n_events, "symbol_at": place, "width": width, "opacity": opacity}
+        plots.survival_curve(axes, times, one["corrected"].values, look, **drawn)
     axes.set(ylim=(-0.05, 1.08), xlim=(0, n_events * 1.02), xlabel="real events (1)", ylabel="not corrected (1)")
     plots.heading(axes, f"E {summary['event_fraction'].item():g}, cue at hop {summary['entry'].item()}")
 
