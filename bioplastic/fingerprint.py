@@ -23,7 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-OURS = ("bioplastic", "bioplastic_models")
+SCRIPTS = "bioplastic_scripts"
+OURS = ("bioplastic", "bioplastic_models", SCRIPTS)
 """Packages whose code counts wherever they are installed."""
 
 
@@ -41,10 +42,16 @@ def code_of(*roots: Any) -> str:
     str
         64 hexadecimal digits. It differs between versions of Python, whose syntax trees differ.
     """
-    parts = [f"{module}.{name}\n{text}" for (module, name), text in definitions(*roots).items()]
+    parts = [f"{_called(module)}.{name}\n{text}" for (module, name), text in definitions(*roots).items()]
     parts += [text for root in roots for text in _typed_in(root)]
     parts.sort()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _called(module: str) -> str:
+    """What a module is called here: a script has one name, whether it is run as one or loaded from where it lies."""
+    path = _file(module) if module == "__main__" or module.startswith(f"{SCRIPTS}.") else None
+    return module if path is None else path.stem
 
 
 def definitions(*roots: Any) -> dict[tuple[str, str], str]:
@@ -146,6 +153,9 @@ def _file(module: str) -> Path | None:
     path = Path(origin).resolve()
     if module.partition(".")[0] in OURS:
         return path
+    # A package may be installed elsewhere than for this environment, which can see those of another.
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return None
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
     return None if any(path.is_relative_to(folder) for folder in installed) else path
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from bioplastic.circuit import Circuit
-from bioplastic.statistics import RESAMPLES, interval, slope, spread
+from bioplastic.statistics import RESAMPLES, interval, slope, spread, unbiased_square
 
 __all__ = ["RESAMPLES", "interval", "slope", "spread"]
 
@@ -55,6 +55,29 @@ def relative_change(
         ``|one - other| / |start|`` with Euclidean norms; exactly 0 where not one bit differs.
     """
     return np.array([np.linalg.norm(a - b) / np.linalg.norm(s) for a, b, s in by_hop(circuit, one, other, start)])
+
+
+def unbiased_change(
+    some: Sequence[Sequence[np.ndarray]], others: Sequence[Sequence[np.ndarray]], start: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Expected distance between weights of lives that differ in chance, relative to those that all started from.
+
+    Parameters
+    ----------
+    some, others : sequence of sequence of array
+        Of each life, group by group, the weights in one row; compared in pairs.
+    start : sequence of array
+        Group by group.
+
+    Returns
+    -------
+    array, shape (n_groups,)
+        ``|E[some - others]| / |start|`` with Euclidean norms (`bioplastic.statistics.unbiased_square`, 0 where that is
+        negative).
+    """
+    pairs = zip(zip(*some, strict=True), zip(*others, strict=True), strict=True)
+    square = [unbiased_square(np.array(one) - np.array(other)) for one, other in pairs]
+    return np.asarray(np.sqrt(np.maximum(square, 0)) / [np.linalg.norm(weights) for weights in start])
 
 
 def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> np.ndarray:

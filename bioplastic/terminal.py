@@ -1,15 +1,20 @@
-"""What is said while something runs: a console and a bar of progress, for a terminal, a notebook or a file."""
+"""What is said: a console, tables and a bar of progress, for a terminal, a notebook or a file."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 NO_TERMINAL_WIDTH = 110
 """Columns of a table that is not printed on a terminal; eighty, the usual guess, break most of ours."""
+WORDS_WIDTH = 23
+"""Columns that a column of words keeps where a table is too wide, if it needs them."""
 
 
 def console() -> Console:
@@ -35,3 +40,76 @@ def progress_bar(*, shown: bool = True) -> Progress:
         console=console(),
         disable=not shown,
     )
+
+
+def table(
+    title: str,
+    headings: Iterable[str],
+    rows: Iterable[Sequence[str]],
+    caption: str = "",
+    *,
+    left: Sequence[int] = (0,),
+) -> Table:
+    """Make a table of text; nothing in it is cut off where it is narrow.
+
+    Parameters
+    ----------
+    title : str
+    headings : iterable of str
+    rows : iterable of sequence of str
+    caption : str, optional
+    left : sequence of int, optional
+        Columns of words; the others are numbers, and stand on the right.
+    """
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption or None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    cells = [list(headings), *map(list, rows)]
+    room = _room_for_numbers(cells, left)
+    for k, heading in enumerate(cells[0]):
+        if k in left:
+            made.add_column(heading, overflow="fold")
+        else:
+            made.add_column(heading, justify="right", overflow="fold", max_width=room)
+    for row in cells[1:]:
+        made.add_row(*row)
+    return made
+
+
+def _room_for_numbers(cells: Sequence[Sequence[str]], left: Sequence[int]) -> int | None:
+    """Greatest width of a column of numbers, so that words are not broken where a table is too wide."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    spare = console().width - 2 * len(columns)  # between them
+    numbers = [k for k in range(len(columns)) if k not in left]
+    if sum(widths) <= spare or not numbers:
+        return None
+    words = sum(min(widths[k], WORDS_WIDTH) for k in left)
+    longest = max(len(word) for k in numbers for cell in columns[k] for word in cell.split())
+    return max((spare - words) // len(numbers), longest)
+
+
+def count(n: int, what: str) -> str:
+    """``"1 seed"``, ``"3 seeds"``."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def nobody_reads() -> int:
+    """End quietly when the reader of the output, such as head, has seen enough.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    # What is still buffered has nowhere to go; without this Python complains when it exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

@@ -48,7 +48,6 @@ from bioplastic.statistics import estimate, interval, spread
 from bioplastic.study import Bench, Condition, Learner, Runs, Study
 from bioplastic.study import measure as measures
 from bioplastic.study.bench import Measure
-from bioplastic.study.reach_study import OTHER_PHASES
 from bioplastic.study.report import n_seeds, table
 from bioplastic.tasks import digits
 
@@ -195,9 +194,8 @@ def measure(bench: Chain, condition: Condition) -> Measure:
         memory = curve.memory * bench.timing.event
         rule = ErrorRelay(theta=curve.threshold, tau_e=memory, gain=chain.GAIN, eta=curve.eta)
     life = bench.life(condition, schedule, rule=rule)
-    sham = replace(life, schedule=schedule.sham())
     if condition.kind == MISMATCH:
-        real, other = yield bench.ask(life, sham)
+        real, other = yield bench.ask(life, replace(life, schedule=schedule.sham()))
         added = [_added(bench, one, schedule) for one in (real, other)]
         return measures.dataset(
             bench.circuit,
@@ -209,7 +207,7 @@ def measure(bench: Chain, condition: Condition) -> Measure:
                 )
             },
         )
-    lived = yield bench.ask(life, sham, replace(sham, seed=seed + OTHER_PHASES))
+    lived = yield from bench.beside_shams(life)
     counts = [reach.by_occurrence(schedule.rare, one.error_signal, settings.n_counted) for one in lived]
     found = measures.events(schedule, bench.timing) | measures.error_spikes(*counts)
     if condition.kind == LEARNING:

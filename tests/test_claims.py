@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from PIL import Image
 
 from bioplastic import cli
 from bioplastic.claims import evidence, ledger, render
-from bioplastic.claims.criterion import CLAIMS, Condition, Row, overall
+from bioplastic.claims.criterion import CLAIMS, Condition, Row, overall, side
 from bioplastic.claims.evidence import EVIDENCE, Measures
-from bioplastic.recording.schema1 import RecordingError, Variable, write_hdf5, write_labelled
+from bioplastic.recording import Provenance, Recording, RecordingError, labelled, open_recorder
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SEEDS = np.arange(5)
@@ -68,6 +68,15 @@ def test_seeds_count_in_which_everything_was_measured():
     some[:2], others[2:4] = np.nan, np.nan
     both = Row(1, "someone", (condition(some),), controls=(condition(others),))
     assert (both.n_seeds, both.verdict) == (4, "not decided")
+
+
+def test_a_side_needs_the_whole_interval_and_five_seeds():
+    words = {"above": "yes", "below": "no"}
+    assert side(np.full(5, 0.2), 0.1, **words) == "yes"
+    assert side(np.full(5, 0.05), 0.1, **words) == "no"
+    assert side(np.array([0.0, 0.0, 0.1, 0.2, 0.3]), 0.1, **words) == "not decided"
+    assert side(np.full(4, 0.2), 0.1, **words) == "not decided (4 seeds)"
+    assert side(np.full(1, 0.2), 0.1, **words) == "not decided (1 seed)"
 
 
 def test_verdict_of_a_row():
@@ -122,19 +131,22 @@ def test_every_claim_has_a_recording_and_every_recording_a_script():
 Arrays = dict[str, tuple[tuple[str, ...], Any]]
 
 
-def write(path: Path, groups: dict[str, Arrays], *, complete: bool = True) -> Path:
-    """A recording whose summary holds these arrays, by group and name; one named like its axis labels it."""
+def a_recording(path: Path, groups: dict[str, Arrays]) -> Recording:
+    """A recording whose summary, or its parts, hold these arrays by name; one named like its axis labels it."""
+    datasets = {}
+    for name, arrays in groups.items():
+        variables = {key: labelled(dims, np.asarray(value), key) for key, (dims, value) in arrays.items()}
+        labels = {key: variable for key, variable in variables.items() if variable.dims == (key,)}
+        values = {key: variable for key, variable in variables.items() if key not in labels}
+        datasets[f"summary_{name}" if name else "summary"] = xr.Dataset(values, labels)
+    made = Provenance.here(title=path.stem, settings={}, circuit="", code="", script=f"{path.stem}.py", source="")
+    return Recording(path, made, datasets)
 
-    def fill(file: h5py.File) -> None:
-        file.attrs["complete"] = np.int8(complete)
-        for name, arrays in groups.items():
-            rows, values = {}, {}
-            for key, (dims, value) in arrays.items():
-                kind = "str" if isinstance(value[0], str) else "float64"
-                rows[key], values[key] = Variable(dims, "1", key, kind), value
-            write_labelled(file.require_group(f"summary/{name}".rstrip("/")), rows, values)
 
-    write_hdf5(path, fill, schema="test")
+def write(path: Path, groups: dict[str, Arrays]) -> Path:
+    """The same as a file."""
+    recording = a_recording(path, groups)
+    open_recorder(path, recording.provenance).finish([], recording.groups)
     return path
 
 
@@ -457,20 +469,44 @@ def test_order_of_arrival(arrival, expected):
     assert evidence.order_of(np.array(arrival, float)) == pytest.approx(expected, nan_ok=True)
 
 
-def test_measures_are_picked_by_label(tmp_path):
+def test_measures_are_picked_by_label():
     values = np.arange(20.0).reshape(2, 5, 2)
     arrays = axes(learner=["a", "b"], x=[0.1, 0.3]) | {"y": (("learner", "seed", "x"), values)}
-    with h5py.File(write(tmp_path / "f.h5", {"": arrays})) as file:
-        found = Measures(file["summary"])
-        assert found.labels("learner") == ["a", "b"]
-        np.testing.assert_array_equal(found.of("y", learner="b"), values[1])
-        np.testing.assert_array_equal(found.of("y", x=0.1 + 0.2), values[:, :, 1].T)
-        for where, message in (
-            ({"learner": "c"}, "y: learner has no 'c'; it has a, b"),
-            ({"z": 1}, "y has no axis z; it has learner, seed, x"),
-        ):
-            with pytest.raises(KeyError, match=re.escape(message)):
-                found.of("y", **where)
+    found = Measures(a_recording(Path("f.h5"), {"": arrays}).summary)
+    assert found.labels("learner") == ["a", "b"]
+    np.testing.assert_array_equal(found.of("y", learner="b"), values[1])
+    np.testing.assert_array_equal(found.of("y", x=0.1 + 0.2), values[:, :, 1].T)
+    for name, where, message in (
+        ("y", {"learner": "c"}, "y: learner has no 'c'; it has a, b"),
+        ("y", {"z": 1}, "y has no axis z; it has learner, seed, x"),
+        ("z", {}, "there is no z"),
+    ):
+        with pytest.raises(KeyError, match=re.escape(message)):
+            found.of(name, **where)
+
+
+def said(rows: list[Row]) -> list[str]:
+    return [f"{row.claim} {row.learner} {row.own}: {'; '.join(map(str, row.conditions))}" for row in rows]
+
+
+@pytest.mark.parametrize("name", ["reach_vs_frequency", "cascade"])
+def test_recordings_of_schema_1_had_an_axis_for_replay(name):
+    with_axis = a_recording(Path(f"{name}.h5"), FAKES[name](False))
+    without = Recording(
+        with_axis.path, with_axis.provenance, {"summary": with_axis.summary.sel(replay="off", drop=True)}
+    )
+    assert said(EVIDENCE[name].rows(without)) == said(EVIDENCE[name].rows(with_axis))
+
+
+@pytest.mark.parametrize("name", ["frequency_and_salience", "data_efficiency"])
+def test_recordings_of_schema_1_had_the_parts_of_a_summary_in_one_group(name):
+    parts = a_recording(Path(f"{name}.h5"), FAKES[name](False))
+    flat = [
+        dataset.rename({n: f"{group.removeprefix('summary_')}_{n}" for n in dataset.variables if n != "seed"})
+        for group, dataset in parts.groups.items()
+    ]
+    together = Recording(parts.path, parts.provenance, {"summary": xr.merge(flat)})
+    assert said(EVIDENCE[name].rows(together)) == said(EVIDENCE[name].rows(parts))
 
 
 # ------------------------------------------------------------------------------------------ the ledger
@@ -487,12 +523,19 @@ def test_missing_recordings_are_rows_that_say_how_to_make_them(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path.write_bytes(b"nothing"), "cascade.h5 cannot be read"),
-        (lambda path: write(path, cascade_recording(False), complete=False), "cascade.h5 is not complete; remove it"),
+        (
+            lambda path: path.write_bytes(b"nothing"),
+            "cascade.h5 is not an HDF5 file: give the file that a script of bioplastic wrote. What makes it: "
+            "python scripts/cascade.py --seeds 5",
+        ),
         (
             lambda path: write(path, main_recording(False)),
-            "cascade.h5 is not what scripts/cascade.py records now (Unable to synchronously open object (object "
-            "'audit_hops' doesn't exist)); remove it and run: python scripts/cascade.py --seeds 5",
+            "cascade.h5 is not what scripts/cascade.py records now (there is no audit_hops); remove it and run: "
+            "python scripts/cascade.py --seeds 5",
+        ),
+        (
+            lambda path: write(path, map_recording(False)),
+            "cascade.h5 is not what scripts/cascade.py records now",
         ),
     ],
 )
@@ -502,13 +545,15 @@ def test_bad_recordings_are_refused(make, message, tmp_path):
         ledger.read(tmp_path)
 
 
-def test_no_folder(tmp_path):
-    assert {e.verdict for e in ledger.read(tmp_path / "none").entries} == {"not recorded"}
+@pytest.mark.parametrize(("name", "what"), [("file", "is no folder"), ("none", "does not exist")])
+def test_no_folder(name, what, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    with pytest.raises(
-        RecordingError, match=r"file is no folder: give the one with the recordings, such as data/runs\."
-    ):
-        ledger.read(tmp_path / "file")
+    message = f"{tmp_path / name} {what}: give the folder with the recordings, such as data/runs."
+    with pytest.raises(RecordingError, match=re.escape(message)):
+        ledger.read(tmp_path / name)
+    assert cli.main(["claims", str(tmp_path / name)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"bioplastic: {message}\n")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What a result is made of: which code counts, and which does not."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -104,6 +105,41 @@ def test_packages_that_are_installed_do_not_count():
     from bioplastic.theory import screening_length
 
     assert {module.partition(".")[0] for module, _ in fingerprint.definitions(screening_length)} == {"bioplastic"}
+
+
+def test_packages_that_are_installed_for_another_environment_do_not_count_either(tmp_path):
+    there = tmp_path / "other" / "site-packages"
+    there.mkdir(parents=True)
+    there.joinpath("helper.py").write_text(HELPER)
+    tmp_path.joinpath("script.py").write_text(SCRIPT)
+    code = (
+        f"import sys; sys.path.append({str(there)!r}); import script; "
+        "from bioplastic.fingerprint import definitions; print(*definitions(script.measure))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "('script', 'measure')" in done.stdout
+    assert "helper" not in done.stdout
+
+
+def test_a_script_counts_alike_whether_it_is_run_or_loaded(tmp_path):
+    there = tmp_path / "site-packages" / "bioplastic_scripts"
+    there.mkdir(parents=True)
+    script = (
+        "from bioplastic.fingerprint import code_of\n\n\ndef measure(x):\n    return x\n\n\nprint(code_of(measure))\n"
+    )
+    there.joinpath("one.py").write_text(script)
+    loading = (
+        "import sys; from importlib.util import module_from_spec, spec_from_file_location as spec_of; "
+        f"spec = spec_of('bioplastic_scripts.one', {str(there / 'one.py')!r}); one = module_from_spec(spec); "
+        "sys.modules[spec.name] = one; spec.loader.exec_module(one)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", loading], capture_output=True, text=True, check=True).stdout
+    shutil.copy(there / "one.py", tmp_path)
+    run = subprocess.run([sys.executable, "one.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert loaded == run
+    tmp_path.joinpath("one.py").write_text(script.replace("return x", "return -x"))
+    other = subprocess.run([sys.executable, "one.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert other != run
 
 
 def test_partials_and_objects_count_by_function_and_class():

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     "units", "cache", "terminal", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
     "relays", "hippocampus", "life", "compiled", "spiking", "twin", "living",
-    "statistics", "reach", "recording", "auditing", "verdicts", "plots", "study", "theory", "sweep", "script",
-    "fits", "comparison", "claims", "cli",
+    "statistics", "reach", "recording", "estimates", "auditing", "verdicts", "plots", "study", "theory", "sweep",
+    "script", "fits", "comparison", "experiments", "claims", "cli", "__main__",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
@@ -96,9 +96,9 @@ def order_violations(path: str, source: str) -> list[str]:
 
 
 def script_imports(source: str, scripts: set[str]) -> list[str]:
-    """Imports of a script, or of models under a name that exists only in a checkout."""
+    """Imports of a script, by whatever name, or of models under a name that exists only in a checkout."""
     roots = {name.partition(".")[0] for name in imported_names(source, "")}
-    return sorted(roots & (scripts | {"scripts", "models"}))
+    return sorted(roots & (scripts | {"scripts", "bioplastic_scripts", "models"}))
 
 
 @pytest.mark.parametrize("path", python_files(ROOT / "bioplastic"), ids=lambda p: p.name)
@@ -183,6 +183,7 @@ def test_script_check_can_fail() -> None:
     scripts = {"benchmark"}
     assert script_imports("from benchmark import run", scripts) == ["benchmark"]
     assert script_imports("import scripts.benchmark", scripts) == ["scripts"]
+    assert script_imports("from bioplastic_scripts.benchmark import run", scripts) == ["bioplastic_scripts"]
     assert script_imports("from models.chain import chain", scripts) == ["models"]
     assert script_imports("from bioplastic_models.chain import chain\nimport numpy", scripts) == []
 
@@ -231,7 +232,14 @@ def test_models_are_importable() -> None:
     assert done.returncode == 0, f"{done.stderr}\n(install with: pip install -e .)"
 
 
-def test_wheel_holds_package_and_models(tmp_path: Path) -> None:
+def test_scripts_are_where_they_are_looked_for() -> None:
+    code = "import bioplastic_scripts; print(*bioplastic_scripts.__path__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stderr}\n(install with: pip install -e .)"
+    assert Path(done.stdout.strip()) == ROOT / "scripts"
+
+
+def test_wheel_holds_package_models_and_scripts(tmp_path: Path) -> None:
     pytest.importorskip("hatchling", reason="hatchling comes with the extra 'dev'")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -241,6 +249,8 @@ def test_wheel_holds_package_and_models(tmp_path: Path) -> None:
     expected = {path.relative_to(ROOT).as_posix() for path in python_files(ROOT / "bioplastic")}
     models = [path.relative_to(ROOT / "models").as_posix() for path in python_files(ROOT / "models")]
     expected |= {f"bioplastic_models/{name}" for name in models}
+    scripts = {f"bioplastic_scripts/{path.name}" for path in python_files(ROOT / "scripts")}
+    assert {name for name in names if name.startswith("bioplastic_scripts/")} == scripts
     assert expected | {"bioplastic/py.typed", "bioplastic/__init__.pyi"} <= names
     folders = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert folders == {"bioplastic", "bioplastic_models"}
+    assert folders == {"bioplastic", "bioplastic_models", "bioplastic_scripts"}

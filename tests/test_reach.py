@@ -32,6 +32,16 @@ def test_relative_change_is_distance_by_size_of_the_start():
     assert (reach.relative_change(CHAIN, one, one, start) == 0).all()
 
 
+def test_unbiased_change_is_that_which_lives_share():
+    start, same = [np.full(4, 2.0), np.ones(9)], [np.zeros(4), np.zeros(9)]
+    some = [[np.array([3.0, 4.0, 0.0, 0.0]), 8 * np.eye(9)[0]], [np.array([3.0, 4.0, 0.0, 0.0]), 2 * np.eye(9)[0]]]
+    # 5 by 4 in the first group; in the second the root of 8 times 2, by 3.
+    np.testing.assert_allclose(reach.unbiased_change(some, [same, same], start), [5 / 4, 4 / 3])
+    np.testing.assert_allclose(reach.unbiased_change(some[:1], [same], start), [5 / 4, 8 / 3])
+    opposite = [[some[0][0], 8 * np.eye(9)[0]], [some[0][0], -8 * np.eye(9)[0]]]
+    np.testing.assert_allclose(reach.unbiased_change(opposite, [same, same], start), [5 / 4, 0])
+
+
 def test_alignment_is_a_cosine_and_unknown_where_nothing_changed():
     gradient = weights([[1, 0], [0, 0]], [[1, 1]])
     found = reach.alignment(CHAIN, weights([[0, 0], [0, 0]], [[0, 2]]), gradient)

@@ -141,7 +141,8 @@ def checkout(tmp_path: Path) -> Path:
     made = {
         "python3.12": "echo 3.12",
         "python3.13": "echo 3.13",
-        "scripts/test.sh": 'echo "$PYTHON $1 in $BIOPLASTIC_VENV"; echo "=== 4 passed ==="; [ "$PYTHON" = ./python3.12 ]',
+        "scripts/test.sh": 'echo "$PYTHON $1 in $BIOPLASTIC_VENV"; echo "=== 4 passed ==="\n'
+        '[ "$PYTHON" = ./python3.12 ]',
     }
     for file, text in made.items():
         (tmp_path / file).write_text(f"#!/usr/bin/env bash\n{text}\n")

@@ -193,18 +193,18 @@ def test_frozen_weights_stay_to_the_bit(compiled):
 
 def test_what_a_life_leaves_is_not_brian2s_memory(runtime, monkeypatch):
     """Brian2 2.10 and later free the memory of monitors and synapses with them, whoever still looks at it."""
-    networks, run = [], Network.run
+    networks, run = [], brian2.Network.run
 
     def remembered(network, *arguments, **options):
         networks.append(network)
         run(network, *arguments, **options)
 
-    monkeypatch.setattr(Network, "run", remembered)
+    monkeypatch.setattr(brian2.Network, "run", remembered)
     lived = runtime.live(a_life(RARE))
     [network] = networks
     forward, feedback = lived.weights.forward["h1_to_y"], lived.feedback.weights["h1_to_y"]
     for left, owner, variable in (
-        *((lived.error_time, "errors", "t"), (lived.spike_time, "spikes", "t")),
+        *((lived.error_spikes.time, "errors", "t"), (lived.spikes.time, "spikes", "t")),
         *((forward, "cells_synapses", "w"), (feedback, "cells_synapses", "fb")),
     ):
         assert left.size

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from brian2 import ms
+from made_up import MadeUpRuns
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing, random_life
@@ -18,11 +19,13 @@ from bioplastic.recording import RecordingError, labelled, read
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.study import Bench, Condition, Learner, Study, StudyError, conditions, grid
+from bioplastic.study.learner import per_event
 from bioplastic.study.reach_study import ReachSettings, reach_study
 from bioplastic.study.record import of_lives
+from bioplastic.study.report import rows, said, written
 from bioplastic.study.run import Stopped
 from bioplastic.study.summary import by_labels
-from bioplastic.study.tuning import TUNING, choose, sweep, tuning_conditions
+from bioplastic.study.tuning import TUNING, choose, rate_reaching, scores, sweep, tuning_conditions
 from bioplastic.tasks import random_patterns
 
 
@@ -319,6 +322,59 @@ def test_rates_are_chosen_by_the_mean_over_networks_the_smallest_of_equals():
     assert len(planned) == 2 * 3 + 2 * 2
     assert planned[1].labels == {"learner": "one", "event_fraction": 0.3, "rate": 0.1, "seed": 8}
     assert {c.kind for c in planned} == {TUNING}
+
+
+def test_of_one_rate_there_is_nothing_to_choose():
+    learners = [Learner("one", Backprop, rates=(0.1, 0.2)), Learner("two", Backprop, rates=(1.0,))]
+    runs = MadeUpRuns()
+    for condition in tuning_conditions(learners[:1], seeds=(7, 8)):
+        runs[condition] = xr.Dataset({"right": condition["rate"] + 0.01 * condition["seed"]})
+    score = scores(runs, learners, lambda run: float(run["right"]))
+    np.testing.assert_allclose(score, [[0.175, 0.275], [np.nan, np.nan]])
+    assert choose(learners, score) == {"one": 0.2, "two": 1.0}
+    assert sweep(learners, score)["on_edge"].values.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("reached", "rate"),
+    [([0.2, 0.8, 0.9], 0.01 * 10**0.5), ([0.1, 0.5, 0.9], 0.1), ([0.6, 0.8, 0.9], 0.01), ([0.1, 0.2, 0.3], 1.0)],
+)
+def test_rate_that_reaches_something_is_where_it_crosses_or_else_the_edge(reached, rate):
+    assert rate_reaching(0.5, (0.01, 0.1, 1.0), reached) == pytest.approx(rate)
+
+
+def test_a_rate_per_event_means_the_same_change_whatever_the_outcome_lasts():
+    # A cell at 100 Hz fires 12 spikes in 120 ms, and 24 in 240 ms.
+    for length, eta in ((120 * ms, 0.05), (240 * ms, 0.025)):
+        rule = per_event(lambda eta: ErrorRelay(eta=eta), Timing(outcome=length))
+        assert rule(0.6).eta == pytest.approx(eta)
+
+
+def test_networks_may_come_about_in_a_way_of_their_own():
+    class Given(Bench):
+        def starts(self, progress):
+            progress(0.5)
+            return [f"weights of {seed}" for seed in self.seeds]
+
+    circuit, task = small()
+    bench, seen = Given(circuit, task, (3, 5), [Learner("one", Backprop)]), []
+    bench.prepare(seen.append)
+    assert bench.start == {3: "weights of 3", 5: "weights of 5"}
+    assert seen == [0.5, 1.0]
+
+
+def test_rows_of_a_table_say_the_first_label_where_it_changes():
+    values = xr.DataArray(
+        [[[0.1, 0.3], [0.2, 0.2]], [[1.0, np.nan], [np.nan, np.nan]]], dims=("learner", "arm", "seed")
+    )
+    values = values.assign_coords(learner=["a", "b"], arm=["x", "y"])
+    longest = said(lambda row: "a long word" if np.isnan(row).any() else "short", values)
+    assert list(rows([written(100 * values, ".0f"), longest], "learner", "arm")) == [
+        ["a", "x", "20 [10, 30]", "short"],
+        ["", "y", "20 [20, 20]", "short"],
+        ["b", "x", "100", "a long word"],
+        ["", "y", "–", "a long word"],
+    ]
 
 
 # ------------------------------------------------------------------------------------------ lives

@@ -8,12 +8,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
+import xarray as xr
 from scipy import stats
 
 from bioplastic import reach
 from bioplastic.claims.criterion import ACCURACY_MARGIN, HOP_MARGIN, SHARE_MARGIN, Condition, Row, Side
+from bioplastic.recording import Recording
 from bioplastic.verdicts import BACKPROP, SCREENED, UNSCREENED
 
 RUNS = Path("data/runs")
@@ -25,17 +26,16 @@ class Measures:
 
     Parameters
     ----------
-    group : h5py.Group
-        With dimension scales, as `bioplastic.recording.write_labelled` and `Experiment` leave it.
+    dataset : Dataset
     """
 
-    def __init__(self, group: h5py.Group) -> None:
-        self.group = group
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self.dataset = dataset
 
     def labels(self, axis: str) -> list[Any]:
         """Values along an axis."""
-        values = self.group[axis]
-        return [str(v) for v in values.asstr()] if values.dtype.kind == "O" else values[:].tolist()
+        values: list[Any] = self.dataset[axis].values.tolist()
+        return values
 
     def of(self, name: str, **where: Any) -> np.ndarray:
         """Return a measure at chosen places, the axis of the seeds first, the others in their order.
@@ -51,19 +51,47 @@ class Measures:
         KeyError
             There is no such measure, axis or value.
         """
-        dataset = self.group[name]
-        axes = [dataset.dims[k][0].name.rsplit("/", 1)[-1] for k in range(dataset.ndim)]
-        values = np.asarray(dataset[...], float)
+        if name not in self.dataset:
+            raise KeyError(f"there is no {name}")
+        measure = self.dataset[name]
         for axis, wanted in where.items():
-            if axis not in axes:
-                raise KeyError(f"{name} has no axis {axis}; it has {', '.join(axes)}")
+            if axis not in measure.dims:
+                raise KeyError(f"{name} has no axis {axis}; it has {', '.join(map(str, measure.dims))}")
             labels = self.labels(axis)
             same = [v == wanted if isinstance(wanted, str) else bool(np.isclose(v, wanted)) for v in labels]
             if not any(same):
                 raise KeyError(f"{name}: {axis} has no {wanted!r}; it has {', '.join(map(str, labels))}")
-            values = values.take(same.index(True), axis=axes.index(axis))
-            axes.remove(axis)
-        return np.moveaxis(values, axes.index("seed"), 0)
+            measure = measure.isel({axis: same.index(True)})
+        return np.asarray(measure.transpose("seed", ...).values, float)
+
+
+def summary(recording: Recording) -> Measures:
+    """What an experiment on reach sums up, without replay.
+
+    Parameters
+    ----------
+    recording : Recording
+    """
+    dataset = recording.summary
+    # Schema 1 had an axis for it, with one label.
+    return Measures(dataset.sel(replay="off") if "replay" in dataset.dims else dataset)
+
+
+def part(recording: Recording, name: str) -> Measures:
+    """One of the parts that an experiment's summary has.
+
+    Parameters
+    ----------
+    recording : Recording
+    name : str
+    """
+    if (group := f"summary_{name}") in recording.groups:
+        return Measures(recording[group])
+    # Schema 1 had groups within the summary: the part's name stands in front of those of its variables.
+    flat = recording.summary
+    flat = flat[[variable for variable in flat.data_vars if str(variable).startswith(f"{name}_")]]
+    names = {known: str(known).removeprefix(f"{name}_") for known in (*flat.variables, *flat.dims)}
+    return Measures(flat.rename({known: short for known, short in names.items() if known != short}))
 
 
 def exactly(what: str, values: np.ndarray, value: float) -> tuple[Condition, Condition]:
@@ -71,20 +99,20 @@ def exactly(what: str, values: np.ndarray, value: float) -> tuple[Condition, Con
     return Condition(what, values, ">=", value), Condition(what, values, "<=", value)
 
 
-def reach_vs_frequency(file: h5py.File) -> list[Row]:
+def reach_vs_frequency(recording: Recording) -> list[Row]:
     """Rows of the main job: claims 1 and 5."""
-    found = Measures(file["summary"])
+    found = summary(recording)
     fractions, hops = np.array(found.labels("event_fraction")), found.labels("hop")
     last = max(hops)
 
     def at_once(learner: str) -> np.ndarray:
         """Last hop that the first occurrence reaches, the lowest over event fractions."""
-        arrival = found.of("arrival", learner=learner, replay="off")  # seed, event fraction, hop
+        arrival = found.of("arrival", learner=learner)  # seed, event fraction, hop
         return np.cumprod(arrival == 1, axis=-1).sum(-1).min(1) - 1.0
 
     def slope(learner: str, measure: str) -> np.ndarray:
         """Hops per factor of 10 in event fraction."""
-        return reach.slope(found.of(measure, learner=learner, replay="off"), np.log10(fractions))
+        return reach.slope(found.of(measure, learner=learner), np.log10(fractions))
 
     truncated = "backprop, truncated"
     cut = at_once(truncated)
@@ -123,20 +151,20 @@ TRUNCATED_INFERENCE = "predictive coding, 3 steps"
 """Local and screened by its few steps, in rates."""
 
 
-def cascade(file: h5py.File) -> list[Row]:
+def cascade(recording: Recording) -> list[Row]:
     """Rows of the cascade: claims 2, 3 and 4."""
-    found = Measures(file["summary"])
+    found = summary(recording)
     fractions = found.labels("event_fraction")
     rare, often = min(fractions), max(fractions)
     n_hops = len(found.labels("hop"))
 
     def arrivals(learner: str, fraction: float) -> np.ndarray:
         """Occurrence at which each hop is first reached, shape (n_seeds, n_hops)."""
-        return found.of("arrival", learner=learner, event_fraction=fraction, replay="off")
+        return found.of("arrival", learner=learner, event_fraction=fraction)
 
     def share_at_once(learner: str) -> np.ndarray:
         """Fraction of all hops that the first occurrence changes at all; NaN where nothing ever changed."""
-        changed = found.of("arrival_exact", learner=learner, event_fraction=rare, replay="off")
+        changed = found.of("arrival_exact", learner=learner, event_fraction=rare)
         return np.where(np.isfinite(changed).any(1), (changed == 1).sum(1) / n_hops, np.nan)
 
     def influence(learner: str, side: Side) -> Condition:
@@ -159,7 +187,7 @@ def cascade(file: h5py.File) -> list[Row]:
     rows = [screening(rule, f"{UNSCREENED}, fine" if rule == SCREENED else None) for rule in screened]
     rows.append(screening(SCREENED, UNSCREENED, own=True))
     for rule in SPIKING_RULES:
-        mismatch = found.of("mismatch_before", learner=rule, event_fraction=rare, replay="off")
+        mismatch = found.of("mismatch_before", learner=rule, event_fraction=rare)
         for own, beyond, text in ((False, 0, "every hop"), (True, 1, "hops beyond the error source")):
             highest = np.nanmax(mismatch[:, beyond:], axis=1)
             what = f"highest mismatch over {text} (spikes per cell and background event)"
@@ -216,9 +244,9 @@ def order_of(arrival: np.ndarray) -> float:
     return float(stats.spearmanr(reached, arrival[reached]).statistic)
 
 
-def one_time_event(file: h5py.File) -> list[Row]:
+def one_time_event(recording: Recording) -> list[Row]:
     """Rows of the one-time event: claim 6."""
-    found = Measures(file["summary"])
+    found = Measures(recording.summary)
     saliences = found.labels("salience")
     last = {arm: found.of("reach", arm=arm) for arm in found.labels("arm")}
     along = {arm: found.of("reach_along", arm=arm) for arm in last}
@@ -251,7 +279,7 @@ def one_time_event(file: h5py.File) -> list[Row]:
     ]
 
 
-def data_efficiency(file: h5py.File) -> list[Row]:
+def data_efficiency(recording: Recording) -> list[Row]:
     """Rows of data efficiency: claim 7."""
     rows = []
     for group, sampling, text in (
@@ -259,7 +287,7 @@ def data_efficiency(file: h5py.File) -> list[Row]:
         ("the_9", "prioritised", "the 9"),
         ("the_9_far_hops_only", "prioritised", "the 9, far hops only"),
     ):
-        found = Measures(file["summary"][group])
+        found = part(recording, group)
         kinds = [label for label in found.labels("replay") if label.startswith(sampling)]
         kind = min(kinds, key=lambda label: int(label.split()[-1]))  # "uniform, 1": as few replays as were lived
 
@@ -276,12 +304,12 @@ def data_efficiency(file: h5py.File) -> list[Row]:
     return rows
 
 
-def frequency_and_salience(file: h5py.File) -> list[Row]:
+def frequency_and_salience(recording: Recording) -> list[Row]:
     """Rows of the map over frequency and salience: claim 12."""
     rows = []
     screened = (*SPIKING_RULES, TRUNCATED_INFERENCE)
     for arm in ("frozen", "learning"):
-        found = Measures(file["summary"][arm])
+        found = part(recording, arm)
         frequency, salience = (np.log2(found.labels(axis)) for axis in ("event_fraction", "salience"))
         for rule in (name for name in found.labels("learner") if " x " not in name):  # at the rate that all share
             there = found.of("reach", learner=rule)  # seed, event fraction, salience
@@ -320,9 +348,9 @@ def frequency_and_salience(file: h5py.File) -> list[Row]:
     return rows
 
 
-def neglected_cue(file: h5py.File) -> list[Row]:
+def neglected_cue(recording: Recording) -> list[Row]:
     """Rows of the neglected cue: claim 5, and the opposite effect."""
-    found = Measures(file["summary"])
+    found = Measures(recording.summary)
     fractions, entries = found.labels("event_fraction"), np.array(found.labels("entry"))
     rare, often = min(fractions), max(fractions)
     far = entries >= len(found.labels("hop")) / 2
@@ -350,9 +378,9 @@ def neglected_cue(file: h5py.File) -> list[Row]:
     return rows
 
 
-def belief_desire(file: h5py.File) -> list[Row]:
+def belief_desire(recording: Recording) -> list[Row]:
     """Rows of belief, desire, intention and action: claim 9."""
-    found = Measures(file["summary"])
+    found = Measures(recording.summary)
     learners, exposures = found.labels("learner"), found.labels("exposure")
     rows = []
 
@@ -393,9 +421,9 @@ def belief_desire(file: h5py.File) -> list[Row]:
     return rows
 
 
-def coherence(file: h5py.File) -> list[Row]:
+def coherence(recording: Recording) -> list[Row]:
     """Rows of coherence: claim 10."""
-    found = Measures(file["summary"])
+    found = Measures(recording.summary)
     after = max(found.labels("round"))
     others = {
         "loop, weights frozen": "weights frozen",
@@ -420,9 +448,9 @@ def coherence(file: h5py.File) -> list[Row]:
     return rows
 
 
-def continual_learning(file: h5py.File) -> list[Row]:
+def continual_learning(recording: Recording) -> list[Row]:
     """Rows of continual learning: claim 8."""
-    found = Measures(file["summary"])
+    found = Measures(recording.summary)
     rows = []
 
     def of(name: str, learner: str, order: str = "blocks") -> np.ndarray:
@@ -460,9 +488,9 @@ def continual_learning(file: h5py.File) -> list[Row]:
     return rows
 
 
-def self_report(file: h5py.File) -> list[Row]:
+def self_report(recording: Recording) -> list[Row]:
     """Rows of the self-report: claim 11, and the two questions that the argument leaves open."""
-    found = Measures(file["summary"])
+    found = Measures(recording.summary)
     chance = min(found.labels("chance"))  # asker and state independent
     rows = []
     for learner in found.labels("learner"):
@@ -511,14 +539,14 @@ class Evidence:
     claims : tuple of int
         Numbers of the claims that it says something about.
     rows : callable
-        From the open file to rows.
+        From the recording to rows.
     options : str
         What the script needs beyond its name, for five seeds.
     """
 
     name: str
     claims: tuple[int, ...]
-    rows: Callable[[h5py.File], list[Row]]
+    rows: Callable[[Recording], list[Row]]
     options: str = ""
 
     def command(self, folder: Path = RUNS) -> str:

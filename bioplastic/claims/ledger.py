@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-
 from bioplastic.claims.criterion import CLAIMS, NOT_RECORDED, Claim, Row, overall
 from bioplastic.claims.evidence import EVIDENCE, Evidence
-from bioplastic.recording.schema1 import RecordingError
+from bioplastic.recording import RecordingError
+from bioplastic.recording import read as read_recording
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def read(folder: Path | str, evidence: Mapping[str, Evidence] = EVIDENCE) -> Led
     Parameters
     ----------
     folder : Path or str
-        Holds ``<script>.h5``, as the scripts leave them in ``data/runs``; one that is not there holds none.
+        Holds ``<script>.h5``, as the scripts leave them in ``data/runs``.
     evidence : mapping of str to Evidence, optional
         What is read.
 
@@ -89,11 +88,12 @@ def read(folder: Path | str, evidence: Mapping[str, Evidence] = EVIDENCE) -> Led
     Raises
     ------
     RecordingError
-        It is a file and no folder, or a recording is not what its name says, or not complete.
+        There is no such folder, or a recording is not what its name says, or not complete.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise RecordingError(f"{folder} is no folder: give the one with the recordings, such as data/runs.")
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise RecordingError(f"{folder} {what}: give the folder with the recordings, such as data/runs.")
     entries = []
     for item in evidence.values():
         path = folder / f"{item.name}.h5"
@@ -106,14 +106,14 @@ def read(folder: Path | str, evidence: Mapping[str, Evidence] = EVIDENCE) -> Led
 
 
 def _rows(path: Path, item: Evidence, command: str) -> list[Row]:
-    again = f"remove it and run: {command}"
     try:
-        with h5py.File(path) as file:
-            if not file.attrs.get("complete"):
-                raise RecordingError(f"{path} is not complete; {again}")
-            return item.rows(file)
-    except OSError as error:
-        raise RecordingError(f"{path} cannot be read ({error}); {again}") from error
-    except (KeyError, IndexError, ValueError) as error:
+        recording = read_recording(path)
+    except RecordingError as error:
+        raise RecordingError(f"{error} What makes it: {command}") from error
+    try:
+        return item.rows(recording)
+    except (RecordingError, KeyError, IndexError, ValueError) as error:
         what = error.args[0] if error.args else error
-        raise RecordingError(f"{path} is not what scripts/{item.name}.py records now ({what}); {again}") from error
+        raise RecordingError(
+            f"{path} is not what scripts/{item.name}.py records now ({what}); remove it and run: {command}"
+        ) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from bioplastic.claims.ledger import Entry, Ledger
-from bioplastic.recording.schema1 import RecordingError
+from bioplastic.recording import RecordingError
 
 HEADINGS = (
     "learner",

@@ -30,6 +30,7 @@ from bioplastic.study.study import Runs, Study
 from bioplastic.study.summary import by_labels
 from bioplastic.study.tuning import TUNING, TUNING_SEEDS, choose, scores, sweep, tuning_conditions
 from bioplastic.tasks import Task
+from bioplastic.verdicts import sentences, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -354,29 +355,27 @@ LONG_NAMES = {
 
 
 def tables(recording: Recording) -> Iterator[Table]:
-    """Yield the table of reach, by learner, arm and event fraction."""
+    """Yield the table of reach, by learner and event fraction in each arm, and that of accuracy."""
+    arms = {"weights frozen": "error_signal_reach", "weights learning": "reach"}
+    yield _by_fraction(recording, "Hops reached upstream (-1: none)", arms)
+    yield _by_fraction(recording, "Accuracy on the rare event", {"weights learning": "accuracy_rare_final"})
+
+
+def _by_fraction(recording: Recording, what: str, variables: Mapping[str, str]) -> Table:
+    """A table of some variables, one below the other, by learner and event fraction."""
     summary = recording.summary
     rows = []
-    arms = {
-        "frozen": "error_signal_reach",
-        "learning": "reach",
-        "accuracy on the rare event": "accuracy_rare_final",
-    }
-    for name in summary["learner"].values:
-        for arm, variable in arms.items():
-            cells = [
-                text(one) for one in summary[variable].sel(learner=name).transpose("event_fraction", "seed").values
-            ]
-            rows.append([str(name) if arm == "frozen" else "", arm, *cells])
-    yield table(
-        f"Hops reached upstream (-1: none), by event fraction: mean over {n_seeds(recording)} [95 % interval]",
-        ["learner", "arm", *(f"{fraction:g}" for fraction in summary["event_fraction"].values)],
-        rows,
-    )
+    for heading, name in variables.items():
+        rows.append([f"{heading}:", *[""] * summary.sizes["event_fraction"]])
+        for learner in summary["learner"].values:
+            by_fraction = summary[name].sel(learner=learner).transpose("event_fraction", "seed").values
+            rows.append([str(learner), *(text(v) if np.ptp(v) else f"{v[0]:.2g}" for v in by_fraction)])
+    headings = ["event fraction", *(f"{fraction:g}" for fraction in summary["event_fraction"].values)]
+    return table(f"{what}, mean over {n_seeds(recording)} [95 % interval]", headings, rows)
 
 
 def statements(recording: Recording) -> Iterator[str]:
-    """Say whether backprop gets a fair chance on this circuit."""
+    """Say whether backprop gets a fair chance on this circuit, and give the verdicts on what is claimed of reach."""
     norm = recording.summary["gradient_norm"].mean("seed").values
     fall = norm.max() / norm.min()
     verdict = (
@@ -386,6 +385,7 @@ def statements(recording: Recording) -> Iterator[str]:
     )
     yield f"Norm of backprop's gradient by hop, at the start: {' '.join(f'{x:.2f}' for x in norm)}"
     yield f"Its largest is {fall:.1f} times its smallest: {verdict}."
+    yield from sentences(verdicts(recording.summary))
 
 
 def figures(recording: Recording) -> dict[str, Figure]:

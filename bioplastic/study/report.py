@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from rich import box
-from rich.table import Table
 
 from bioplastic.recording import Recording
 from bioplastic.statistics import estimate, interval
-from bioplastic.terminal import console
+from bioplastic.terminal import console, table
 
 if TYPE_CHECKING:
     from bioplastic.study.study import Study
 
-
-def table(title: str, headings: Iterable[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:
-    """Make a table whose first column is text and whose others are numbers.
-
-    Parameters
-    ----------
-    title : str
-    headings : iterable of str
-    rows : iterable of sequence of str
-    caption : str, optional
-    """
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption=caption or None,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for k, heading in enumerate(headings):
-        made.add_column(heading, justify="left" if k == 0 else "right")
-    for row in rows:
-        made.add_row(*row)
-    return made
+__all__ = ["n_seeds", "rows", "said", "show", "table", "text", "written"]
 
 
 def text(values: ArrayLike, digits: int = 2) -> str:
@@ -133,7 +107,7 @@ def show(study: Study[Any], recording: Recording, *, write: bool = True) -> None
 
     out = console()
     for one in study.tables(recording):
-        out.print(one)
+        out.print(one, "")
     for line in study.statements(recording):
         out.print(line, soft_wrap=True)
     if write:

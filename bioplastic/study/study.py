@@ -150,8 +150,8 @@ class Study(Generic[Settings]):
 
         show(self, recording, write=write)
 
-    def main(self, argv: Sequence[str] | None = None) -> int:
+    def main(self, argv: Sequence[str] | None = None, *, prog: str = "") -> int:
         """Read a command line and run; the exit status."""
         from bioplastic.study.main import main
 
-        return main(self, argv)
+        return main(self, argv, prog=prog)

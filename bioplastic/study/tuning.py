@@ -131,5 +131,10 @@ def sweep(learners: Sequence[Learner], score: np.ndarray) -> xr.Dataset:
                 "whether the best is the first or last that was tried",
             ),
         },
-        {"learner": [one.name for one in learners], "rate_index": np.arange(score.shape[1])},
+        {
+            "learner": labelled("learner", [one.name for one in learners], "learner"),
+            "rate_index": labelled(
+                "rate_index", np.arange(score.shape[1]), "index of the learning rate that was tried"
+            ),
+        },
     )
