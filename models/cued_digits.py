@@ -168,6 +168,22 @@ def life(cued: CuedDigits, *, entry_index: int, event_fraction: float, n_events:
     return replace(drawn, stimulus=stimulus, outcome=task.label[stimulus])
 
 
+def surprise(circuit: Circuit, task: Task, weights: Weights, schedule: Schedule) -> np.ndarray:
+    """Squared error of a network at each event, in rates, shape (n_events,).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    weights : Weights
+    schedule : Schedule
+    """
+    from bioplastic import twin
+
+    (predicted,) = twin.predict(circuit, [weights], task.stimuli[schedule.stimulus])
+    return np.asarray(np.square(predicted - task.outcomes[schedule.outcome]).sum(1))
+
+
 def with_replay(
     schedule: Schedule,
     timing: Timing,

@@ -42,7 +42,7 @@ from bioplastic.recording import Recording, labelled
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.equilibrium_relay import EquilibriumRelay
 from bioplastic.statistics import first_reaching, interval
-from bioplastic.study import Bench, Condition, Learner, Runs, Study, conditions, grid
+from bioplastic.study import Bench, Condition, Learner, Runs, Study, StudyError, conditions, grid
 from bioplastic.study.bench import Measure, Progress
 from bioplastic.study.learner import per_event
 from bioplastic.study.measure import Measures, hop_axis
@@ -106,17 +106,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.n_events % self.day:
-            raise ValueError(f"n_events = {self.n_events} is no multiple of day = {self.day}; give whole days.")
+            raise StudyError(f"n_events = {self.n_events} is no multiple of day = {self.day}; give whole days.")
         if self.n_fixed < 1:
-            raise ValueError(
+            raise StudyError(
                 f"event_fractions: {min(self.event_fractions):g} of n_events = {self.n_events} is less than one event; "
                 "make n_events larger."
             )
         if self.n_fixed not in self.looks:
-            raise ValueError(f"looks lack {self.n_fixed}, the occurrences of the rarest event in a life; add it.")
+            raise StudyError(f"looks lack {self.n_fixed}, the occurrences of the rarest event in a life; add it.")
         for h in self.entries:
             if not 1 <= h < self.n_hops:
-                raise ValueError(
+                raise StudyError(
                     f"entries: {h} is no hop with hidden cells where n_hops = {self.n_hops}; give hops from 1 to "
                     f"{self.n_hops - 1}, or more hops ({max(self.entries) + 1} for these entries)."
                 )
@@ -222,18 +222,10 @@ class CueBench(Bench):
             seed=seed,
         )
         if condition.labels.get("replay") == REPLAY:
-            surprise, timing = self.surprise(seed, lived), condition.who.timing
-            lived = cued_digits.with_replay(
-                lived, timing, surprise, day=settings.day, replays=settings.replays, seed=seed
-            )
+            surprise = cued_digits.surprise(self.circuit, self.task, self.start[seed], lived)
+            nights = {"day": settings.day, "replays": settings.replays, "seed": seed}
+            lived = cued_digits.with_replay(lived, condition.who.timing, surprise, **nights)
         return lived.sham() if condition.kind == SHAM else lived
-
-    def surprise(self, seed: int, schedule: Schedule) -> np.ndarray:
-        """Squared error of the start network at each event, in rates, shape (n_events,)."""
-        from bioplastic import twin
-
-        predicted = twin.predict(self.circuit, [self.start[seed]], self.task.stimuli[schedule.stimulus])[0]
-        return np.asarray(np.square(predicted - self.task.outcomes[schedule.outcome]).sum(1))
 
     def looks(self, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
         """After which occurrences the weights are looked at, and at which events; the last is the life's end."""
@@ -340,6 +332,7 @@ AXES = {
     "nearby_entry": "hops upstream at which the cue enters, other rates",
     "nearby_fraction": "fraction of all real events that are E, other rates",
     "nearby_seed": "seed of network, life and spike phases, other rates",
+    "rate_index": "index of the learning rate that was tried",
 }
 
 
@@ -386,7 +379,7 @@ def summarise(bench: CueBench, settings: Settings, runs: Runs) -> dict[str, xr.D
         },
         {
             "learner": coordinates["learner"],
-            "rate_index": np.arange(len(settings.rates)),
+            "rate_index": labelled("rate_index", np.arange(len(settings.rates)), AXES["rate_index"]),
         },
     )
     return {"summary": xr.Dataset(found, coordinates), "learning_rate_sweep": sweep}
@@ -514,7 +507,7 @@ def rates_table(recording: Recording) -> Table:
         edge = " (edge)" if tried and chosen in sweep["rate"].values[[0, -1]] else ""
         lines.append([str(name), tried or "nothing tried", f"{chosen:g}{edge}"])
     title = "Learning rate per event: discrimination on tuning networks"
-    return table(title, ["learner", "rate: discrimination", "chosen"], lines)
+    return table(title, ["learner", "rate: discrimination", "chosen"], lines, left=(0, 1, 2))
 
 
 def by_fraction(axes: Axes, values: xr.DataArray, label: str, sham: xr.DataArray | None = None) -> None:

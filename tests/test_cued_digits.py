@@ -186,3 +186,14 @@ def test_feedback_agrees_on_digits_that_have_no_cue_and_may_be_learned_from(cue)
     background = [k for k in range(cue.n_plain) if not cue.task.held_out[k]]
     for name, feedback in agreeing_feedback(circuit, weights, cue.task.stimuli[background]).weights.items():
         assert np.array_equal(made.weights[name], feedback)
+
+
+def test_an_event_is_surprising_by_its_squared_error(cue):
+    circuit = neglected_cue.circuit(3, entries=(1, 2), n_cells=8, n_cue=3)
+    silent = Weights(
+        {p.name: np.zeros(circuit.shape(p)) for p in circuit.projections},
+        {p.name: np.zeros(p.size) for p in circuit.populations if p.role != "input"},
+    )
+    lived = cued_digits.life(cue, entry_index=0, event_fraction=0.5, n_events=6, seed=0)
+    # All outputs predict 1/2, and every outcome is 1/4 away from it in each of eleven.
+    assert cued_digits.surprise(circuit, cue.task, silent, lived) == pytest.approx(np.full(6, 11 / 16))

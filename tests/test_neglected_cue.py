@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from bioplastic_models import chain
+from made_up import a_recording, finished
 
 from bioplastic.circuit import Weights
 from bioplastic.events import Event, Kind, Schedule
 from bioplastic.life import Lived
-from bioplastic.recording import Recording, labelled
+from bioplastic.recording import labelled
 
 pytest.importorskip("torch")
 
@@ -201,37 +202,33 @@ def test_weights_are_frozen_where_error_spikes_are_counted(script):
 # ------------------------------------------------------------------------------------------ what is made of runs
 
 
-class MadeUp(dict):
-    """Runs of conditions, in which discrimination rises in a straight line to `found(condition)`."""
+def measured(settings, found):
+    """A measure of made-up lives, in which discrimination rises in a straight line to `found(condition)`."""
+    n = len(settings.looks) + 1
 
-    def finish(self, settings, conditions, found):
-        n = len(settings.looks) + 1
-        for c in conditions:
-            n_there = sum(k <= round(c["event_fraction"] * settings.n_events) for k in settings.looks)
-            there = np.append(np.arange(n - 1) < n_there, True)
-            line = np.where(there, np.linspace(0, 1, n), np.nan)
-            looks = {
-                "elapsed": line * settings.n_events,
-                "discrimination": line * found(c),
-                "kept_valence": line,
-                "accuracy": line,
-                "cue_norm": line * (5 if c.kind == "sham" else 7),
-            }
-            self[c] = xr.Dataset({name: labelled("look", values, name) for name, values in looks.items()}).assign(
-                signalled=labelled("hop", np.arange(settings.n_hops) * 1.0, "signalled"),
-                discrimination_spikes=labelled((), found(c), "in spikes"),
-            )
+    def of(c):
+        there = np.array([k <= round(c["event_fraction"] * settings.n_events) for k in settings.looks] + [True])
+        line = np.where(there, np.linspace(0, 1, n), np.nan)
+        looks = {
+            "elapsed": line * settings.n_events,
+            "discrimination": line * found(c),
+            "kept_valence": line,
+            "accuracy": line,
+            "cue_norm": line * (5 if c.kind == "sham" else 7),
+        }
+        return xr.Dataset({name: labelled("look", values, name) for name, values in looks.items()}).assign(
+            signalled=labelled("hop", np.arange(settings.n_hops) * 1.0, "signalled"),
+            discrimination_spikes=labelled((), found(c), "in spikes"),
+        )
 
-    def of(self, kind):
-        return [(c, run) for c, run in self.items() if c.kind == kind]
+    return of
 
 
-def summaries(script, settings, found):
-    """What is made of made-up runs of all that is planned."""
-    bench, runs = SimpleNamespace(learners=script.learners(settings)), MadeUp()
-    for planned in script.plan(bench, settings, runs):
-        runs.finish(settings, planned, found)
-    return script.summarise(bench, settings, runs)
+def recorded(script, settings, found):
+    """What is recorded of made-up lives of all that is planned."""
+    bench = SimpleNamespace(learners=script.learners(settings))
+    runs = finished(script.STUDY, bench, settings, measured(settings, found))
+    return a_recording(**script.summarise(bench, settings, runs))
 
 
 def test_summary_holds_what_the_runs_hold(script):
@@ -252,8 +249,8 @@ def test_summary_holds_what_the_runs_hold(script):
             return c["event_fraction"] + 0.1 * c["seed"] + c["rate"]
         return 0.8 if c.labels.get("replay") == script.REPLAY else 0.1 * c["entry"] + 0.01 * c["seed"]
 
-    made = summaries(script, settings, found)
-    sweep, values = made["learning_rate_sweep"], {k: v.values for k, v in made["summary"].items()}
+    made = recorded(script, settings, found)
+    sweep, values = made["learning_rate_sweep"], {k: v.values for k, v in made.summary.items()}
     np.testing.assert_allclose(sweep["score"], [[0.1, 0.3, 0.1]] * 4)
     assert values["learning_rate"].tolist() == [0.02] * 4
     assert values["discrimination"].shape == (4, 2, 2, 2, 2)
@@ -274,10 +271,6 @@ def test_summary_holds_what_the_runs_hold(script):
     assert values["discrimination_nearby"][3, 0, 1, 1] == pytest.approx([0.3 + 0.06, 0.3 + 0.1 + 0.06])
     assert values["discrimination_nearby"][3, 0, 0, 0] == pytest.approx([0.01 + 0.02 / 3, 0.11 + 0.02 / 3])
     assert values["occurrences"].tolist() == [2, 60]
-
-
-def recorded(script, settings, found):
-    return Recording(Path("made_up.h5"), None, summaries(script, settings, found))
 
 
 def test_statements_turn_when_the_numbers_turn(script):
