@@ -1,4 +1,4 @@
-"""Means over seeds and how sure they are: intervals, spreads, slopes; changes free of noise; information."""
+"""Means over seeds and how sure they are; slopes; changes free of noise; information; what has not happened yet."""
 
 from __future__ import annotations
 
@@ -320,3 +320,44 @@ def information_floor(
             shuffled[given == g] = rng.permutation(shuffled[given == g])
         found.append(information(shuffled, other, given))
     return float(np.mean(found))
+
+
+def first_reaching(values: ArrayLike, times: ArrayLike, level: float) -> float:
+    """When something was first seen at a level or above it.
+
+    Parameters
+    ----------
+    values : array, shape (n_looks,)
+        NaN for a look that was not taken.
+    times : array, shape (n_looks,)
+        When each look was.
+    level : float
+
+    Returns
+    -------
+    float
+        NaN if it never was.
+    """
+    reached = np.flatnonzero(np.asarray(values, float) >= level)
+    return float(np.asarray(times, float)[reached[0]]) if len(reached) else float("nan")
+
+
+def survival(times: ArrayLike, happened: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Fraction of lives in which something has not happened yet.
+
+    Kaplan and Meier (1958), doi:10.1080/01621459.1958.10501452, as `scipy.stats.ecdf` has it.
+
+    Parameters
+    ----------
+    times : array, shape (n_lives,)
+        When it happened, or when a life was over in which it did not.
+    happened : array of bool, shape (n_lives,)
+
+    Returns
+    -------
+    time, fraction : array, shape (n_steps,)
+        Steps of the curve, from (0, 1).
+    """
+    data = stats.CensoredData.right_censored(np.asarray(times, float), ~np.asarray(happened, bool))
+    curve = stats.ecdf(data).sf
+    return np.concatenate([[0.0], curve.quantiles]), np.concatenate([[1.0], curve.probabilities])

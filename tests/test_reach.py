@@ -7,7 +7,15 @@ import pytest
 
 from bioplastic import reach
 from bioplastic.circuit import Circuit, Population, Projection, Weights
-from bioplastic.statistics import Estimate, explained, log_interpolated, spread, threshold
+from bioplastic.statistics import (
+    Estimate,
+    explained,
+    first_reaching,
+    log_interpolated,
+    spread,
+    survival,
+    threshold,
+)
 
 CHAIN = Circuit(
     (Population("x", 2, "input"), Population("h", 2), Population("y", 1, "error source")),
@@ -230,3 +238,25 @@ def test_an_estimate_is_written_in_the_format_that_is_asked_for():
     assert f"{one:+.1f}" == "+1.2 [-0.5, +20.0]"
     assert f"{Estimate(1.25, 1.25, 1.25, 1):.1f}" == "1.2"
     assert f"{Estimate(np.nan, np.nan, np.nan, 0):.1f}" == "–"
+
+
+def test_the_first_look_at_a_level_or_none():
+    when = np.array([10.0, 20.0, np.nan, 100.0])
+    assert first_reaching([0.1, 0.5, np.nan, 0.9], when, 0.5) == 20
+    assert first_reaching([0.1, 0.4, np.nan, 0.6], when, 0.5) == 100
+    assert np.isnan(first_reaching([0.1, 0.4, np.nan, 0.4], when, 0.5))
+
+
+def test_survival_is_that_of_kaplan_and_meier():
+    # At 10 one of four is corrected, at 20 one of the two that are still watched (one left at 15): 3/4, then 3/8.
+    time, alive = survival(np.array([10.0, 15.0, 20.0, 30.0]), np.array([True, False, True, False]))
+    at = dict(zip(time.tolist(), alive.tolist(), strict=True))
+    assert at[0] == 1
+    assert at[10] == pytest.approx(3 / 4)
+    assert at[20] == pytest.approx(3 / 8)
+    assert alive[-1] == pytest.approx(3 / 8)
+
+
+def test_survival_without_a_correction_stays_at_1():
+    _, alive = survival(np.array([30.0, 30.0]), np.array([False, False]))
+    assert (alive == 1).all()

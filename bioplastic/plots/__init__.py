@@ -16,6 +16,7 @@ from bioplastic.plots.legends import handle, legend_above, legend_alone, open_sy
 from bioplastic.plots.pages import heading, letter, letters, note, nothing, over_seeds, page, panel
 from bioplastic.plots.reach import reach_figure
 from bioplastic.plots.style import DOTTED, GREY, MM, WIDTH, ZERO, Style, looks, styles
+from bioplastic.plots.survival import survival_curve
 from bioplastic.plots.transfer import accuracy_matrix, by_learner, kept_by_learned
 
 __all__ = [
@@ -67,5 +68,6 @@ __all__ = [
     "shifted",
     "small_legend",
     "styles",
+    "survival_curve",
     "symbols",
 ]

@@ -58,6 +58,8 @@ class Bench:
         How the start weights come about.
     record_spikes : bool, optional
         Whether lives leave their ordinary spikes.
+    n_snapshots : int, optional
+        Most snapshots of the weights in a life that spikes.
 
     Attributes
     ----------
@@ -81,11 +83,12 @@ class Bench:
         longest: float = 0,
         pretrain: Any = None,
         record_spikes: bool = False,
+        n_snapshots: int = ModelSpec.n_snapshots,
     ) -> None:
         check_learners(learners)
         self.circuit, self.task, self.seeds, self.learners = circuit, task, tuple(seeds), tuple(learners)
         self.hippocampus, self.longest, self.pretraining = hippocampus, longest, pretrain
-        self.record_spikes = record_spikes
+        self.record_spikes, self.n_snapshots = record_spikes, n_snapshots
         self.start: dict[int, Weights] = {}
         self._models: dict[Any, Model] = {}
         self._compiling = threading.Lock()
@@ -119,7 +122,13 @@ class Bench:
             if key not in self._models:
                 decays = any(np.isfinite(x.tau_w) and repr(x.rule(0.0).code) == key for x in self.learners if x.spikes)
                 spec = ModelSpec.with_room(
-                    self.circuit, rule, self.task, self.longest, restoring=decays, hippocampus=self.hippocampus
+                    self.circuit,
+                    rule,
+                    self.task,
+                    self.longest,
+                    n_snapshots=self.n_snapshots,
+                    restoring=decays,
+                    hippocampus=self.hippocampus,
                 )
                 self._models[key] = model(replace(spec, record_spikes=self.record_spikes), self.task)
             return self._models[key]
