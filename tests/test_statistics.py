@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from bioplastic.statistics import estimate, information, information_floor, unbiased_square
+from bioplastic.statistics import (
+    estimate,
+    information,
+    information_floor,
+    log_interpolated,
+    threshold,
+    unbiased_square,
+)
 
 
 def test_an_estimate_is_written_in_the_format_that_is_asked_for():
@@ -54,3 +61,19 @@ def test_floor_of_information_is_the_bias_of_few_trials():
     rng = np.random.default_rng(0)
     assert information_floor(x, x, np.zeros(2, int), 5, rng) == pytest.approx(1)
     assert information_floor(x, x, x, 5, rng) == pytest.approx(0)  # given the same, nothing is left to tell
+
+
+def test_curve_is_read_half_way_between_two_times_on_a_logarithmic_axis():
+    found = log_interpolated([100, 400], [10, 30], [100, 200, 500, 50])
+    np.testing.assert_allclose(found[:2], [10, 20])
+    assert np.isnan(found[2:]).all()
+
+
+@pytest.mark.parametrize(("wanted", "least"), [(0, 0.2), (0.5, 0.2), (0.95, 0.8), (1, 0.8)])
+def test_threshold_counts_only_from_where_it_stays_so(wanted, least):
+    assert threshold([0.1, 0.2, 0.4, 0.6, 0.8], [0, 0.5, 1, 0.5, 1], wanted) == least
+
+
+def test_threshold_of_what_never_or_always_happens():
+    assert threshold([0.1, 0.2], [0, 0], 0) == np.inf
+    assert threshold([0.1, 0.2], [1, 1], 0.95) == 0.1
