@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from bioplastic.circuit import Circuit
+from bioplastic.circuit import Circuit, Weights
 from bioplastic.statistics import RESAMPLES, interval, slope, spread, unbiased_square
 
 __all__ = ["RESAMPLES", "interval", "slope", "spread"]
@@ -55,6 +55,47 @@ def relative_change(
         ``|one - other| / |start|`` with Euclidean norms; exactly 0 where not one bit differs.
     """
     return np.array([np.linalg.norm(a - b) / np.linalg.norm(s) for a, b, s in by_hop(circuit, one, other, start)])
+
+
+def n_plastic(circuit: Circuit) -> np.ndarray:
+    """Count the weights that learn, shape (n_hops,).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    """
+    found = np.zeros(circuit.n_hops, int)
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        if projection.plastic and np.isfinite(hop):
+            found[int(hop)] += int(np.prod(circuit.shape(projection)))
+    return found
+
+
+def moved(circuit: Circuit, before: Weights, after: Weights, threshold: float = 0.01) -> np.ndarray:
+    """How many of the weights that learn moved, by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    before, after : Weights
+    threshold : float, optional
+        A weight moved if it did by more than this, in units of the root mean square of its projection.
+
+    Returns
+    -------
+    array, shape (2, n_hops)
+        Fraction that moved, and fraction that is the same to the bit; NaN at a hop of which nothing learns.
+    """
+    far: list[list[np.ndarray]] = [[] for _ in range(circuit.n_hops)]
+    same: list[list[np.ndarray]] = [[] for _ in range(circuit.n_hops)]
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        if projection.plastic and np.isfinite(hop):
+            old, new = before.forward[projection.name], after.forward[projection.name]
+            far[int(hop)].append((np.abs(new - old) > threshold * np.sqrt(np.square(old).mean())).ravel())
+            same[int(hop)].append((new == old).ravel())
+    return np.array(
+        [[np.concatenate(hop).mean() if hop else np.nan for hop in by_hop] for by_hop in (far, same)], float
+    )
 
 
 def unbiased_change(

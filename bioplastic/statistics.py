@@ -149,6 +149,50 @@ def log_interpolated(x: ArrayLike, values: ArrayLike, wanted: ArrayLike) -> np.n
     return np.asarray(np.interp(np.log(wanted), np.log(x), np.asarray(values, float), left=np.nan, right=np.nan))
 
 
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlation of two sets of patterns over items and cells, as they are.
+
+    Parameters
+    ----------
+    x, y : array, shape (n_items, n_cells)
+
+    Returns
+    -------
+    float
+        NaN if either is constant.
+
+    Raises
+    ------
+    ValueError
+        They are not of one shape.
+    """
+    if x.shape != y.shape:
+        raise ValueError(
+            f"patterns of shapes {x.shape} and {y.shape} cannot be compared; give one row per item in both."
+        )
+    u, v = (x - x.mean()).ravel(), (y - y.mean()).ravel()
+    size = np.sqrt((u @ u) * (v @ v))
+    return float(u @ v / size) if size > 1e-12 else float("nan")
+
+
+def agreement(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlation of two sets of patterns over items and cells, of what tells the items apart.
+
+    Each cell's mean over the items is taken away first: without that, patterns that have nothing in common but which
+    cells fire more than others on the whole would agree.
+
+    Parameters
+    ----------
+    x, y : array, shape (n_items, n_cells)
+
+    Returns
+    -------
+    float
+        NaN if either does not differ between items.
+    """
+    return correlation(x - x.mean(0), y - y.mean(0))
+
+
 def spread(differences: ArrayLike) -> np.ndarray:
     """Sham floor: root mean square, over seeds, of the difference between two sham runs.
 

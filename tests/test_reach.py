@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bioplastic import reach
-from bioplastic.circuit import Circuit, Population, Projection
+from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.statistics import explained, spread
 
 CHAIN = Circuit(
@@ -139,6 +139,34 @@ def test_slope_along_an_axis():
     assert found[0, :2].tolist() == pytest.approx([1.5, 2.0])
     assert np.isnan(found[0, 2])
     assert reach.slope(values[:, :2].swapaxes(1, 2), [0.0, 1.0, 2.0], axis=1)[0].tolist() == pytest.approx([1.5, 2.0])
+
+
+def test_weights_that_moved():
+    """The root mean square of the weights is 1, so that one of four moves by more than a hundredth, and two not."""
+    circuit = Circuit(
+        (Population("x", 2, "input"), Population("c", 1, "input"), Population("y", 2, "error source")),
+        (Projection("x", "y"), Projection("c", "y", plastic=False)),
+    )
+    old = {"x_to_y": np.array([[1.0, -1.0], [1.0, -1.0]]), "c_to_y": np.ones((2, 1))}
+    new = {"x_to_y": np.array([[1.011, -1.0], [1.009, -1.0]]), "c_to_y": 2 * np.ones((2, 1))}
+    found = reach.moved(circuit, Weights(old, {"y": np.zeros(2)}), Weights(new, {"y": np.zeros(2)}))
+    np.testing.assert_allclose(found, [[0.25], [0.5]])
+    np.testing.assert_array_equal(reach.n_plastic(circuit), [4])
+    all_fixed = Circuit(
+        circuit.populations, tuple(Projection(p.source, p.target, plastic=False) for p in circuit.projections)
+    )
+    assert np.isnan(reach.moved(all_fixed, Weights(old, {}), Weights(new, {}))).all()
+
+
+def test_projections_of_one_hop_are_taken_together():
+    """Two projections into the error source, each with its own scale: one of the four weights moves."""
+    circuit = Circuit(
+        (Population("x", 1, "input"), Population("z", 3, "input"), Population("y", 1, "error source")),
+        (Projection("x", "y"), Projection("z", "y")),
+    )
+    old = {"x_to_y": np.array([[100.0]]), "z_to_y": np.ones((1, 3))}
+    new = {"x_to_y": np.array([[100.5]]), "z_to_y": np.array([[1.0, 1.5, 1.0]])}
+    np.testing.assert_allclose(reach.moved(circuit, Weights(old, {}), Weights(new, {})), [[0.25], [0.5]])
 
 
 def test_spread_of_what_no_seed_has_is_unknown():

@@ -71,7 +71,7 @@ def run(
     if jobs < 1:
         raise StudyError(f"jobs = {jobs}; give the number of lives to simulate at once, 1 or more.")
     refuse_unknown(record)
-    path = Path(out) if out is not None else Path("data", "runs", f"{study.name}.h5")
+    path = Path(out) if out is not None else study.path(settings if isinstance(settings, str) else "")
     bench = study.bench(settings)
     circuit = getattr(bench, "circuit", None)
     made = provenance(study, settings, circuit.to_json() if circuit is not None else "")
