@@ -45,7 +45,7 @@ from bioplastic.recording import Recording, labelled
 from bioplastic.statistics import estimate
 from bioplastic.study import Ask, Bench, Condition, Learner, Runs, Study, conditions, measure
 from bioplastic.study.bench import OTHER_PHASES, Measure
-from bioplastic.study.report import n_seeds, table
+from bioplastic.study.report import n_seeds, rows, table, written
 from bioplastic.study.summary import by_labels, each, named, sham_floor
 from bioplastic.study.tuning import TUNING, TUNING_SEEDS, choose, scores
 from bioplastic.tasks import digits
@@ -404,42 +404,38 @@ def rate_chosen(recording: Recording) -> float:
 
 def tables(recording: Recording) -> Iterator[Table]:
     """Yield what the arms do, what salience and learning rate do, and how replay compares, hop by hop."""
-    summary = recording.summary.transpose(..., "seed")
-    error = recording["learning_rate_sweep"]["error"].values
-
-    def rows(axis: str, *names: str) -> list[list[str]]:
-        columns = [summary[name].transpose(axis, "seed").values for name in names]
-        return [[str(estimate(one)) for one in row] for row in zip(*columns, strict=True)]
-
-    names = ("reach", "reach_night", "reach_along", "n_rare", "event_error", "rare_error", "background_error")
+    summary, error = recording.summary, recording["learning_rate_sweep"]["error"]
     top = summary["salience"].values[-1]
+    labels = {axis: [f"{x:g}" for x in summary[axis].values] for axis in ("salience", "rate")}
+    texts = {
+        str(k): written(x.assign_coords({d: labels[d] for d in labels if d in x.dims})) for k, x in summary.items()
+    }
+    names = ("reach", "reach_night", "reach_along", "n_rare", "event_error", "rare_error", "background_error")
     yield table(
         f"A single event of salience {top:g}: mean over {n_seeds(recording)} [95 % interval]",
         ("night", "hops", "in the night", "way of real", "times", "error: event", "9s", "0 to 8"),
-        [[arm, *row] for arm, row in zip(summary["arm"].values, rows("arm", *names), strict=True)],
+        rows([texts[name] for name in names], "arm"),
     )
-    found = rows("salience", "share_written", "reach_day", "reach_salience")
     yield table(
         "By salience: hops reached",
         ("salience", "written", "end of the day", "night of replay"),
-        [[f"{x:g}", *row] for x, row in zip(summary["salience"].values, found, strict=True)],
+        rows([texts[name] for name in ("share_written", "reach_day", "reach_salience")], "salience"),
     )
-    found = rows("rate", "reach_rate_day", "reach_rate", "reach_rate_real")
+    left = xr.DataArray([f"{x:.3f}" for x in error.values], {"rate": labels["rate"]}, ["rate"])
     yield table(
         f"By learning rate ({rate_chosen(recording):g} is chosen): hops reached",
         ("rate", "error after real repetitions", "end of the day", "replay", "real repetitions"),
-        [[f"{x:g}", f"{e:.3f}", *row] for x, e, row in zip(summary["rate"].values, error, found, strict=True)],
+        rows([left, *(texts[name] for name in ("reach_rate_day", "reach_rate", "reach_rate_real"))], "rate"),
     )
-    found = rows("hop", "replays_per_event", "change_ratio")
     yield table(
         "By hop: replays that equal one real event; change in a night of replays by that in one of real events",
         ("hop", "replays per event", "change, replays by real events"),
-        [[f"{hop}", *row] for hop, row in zip(summary["hop"].values, found, strict=True)],
+        rows([texts["replays_per_event"], texts["change_ratio"]], "hop"),
     )
     yield table(
         "Ripples",
         ("measure", "here", "animals", "source (DOI)"),
-        [[what, str(estimate(summary[name].values)), *known] for name, (what, *known) in RIPPLES.items()],
+        [[what, str(texts[name].item()), *known] for name, (what, *known) in RIPPLES.items()],
     )
 
 
