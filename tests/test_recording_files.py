@@ -161,6 +161,14 @@ def test_values_of_every_sort_come_back_to_the_bit(tmp_path, values):
             np.testing.assert_array_equal(np.signbit(found["x"]), np.signbit(values))
 
 
+def test_a_variable_may_have_the_name_of_an_axis_of_others(tmp_path):
+    dataset = xr.Dataset({"hop": labelled("event", [1, 2], "hop"), "x": labelled("hop", [1.0, 2.0, 3.0], "x")})
+    recording_files.write_datasets(tmp_path / "x.h5", [("g", dataset)], {})
+    groups, attributes = recording_files.read_datasets(tmp_path / "x.h5")
+    xr.testing.assert_identical(groups["g"], dataset)
+    assert attributes == {}
+
+
 def test_long_texts_go_into_it(tmp_path):
     changes = {
         "settings": {"seeds": [0], "table": list(range(20_000))},
