@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bioplastic.recording import Recording
-from bioplastic.statistics import interval
+from bioplastic.statistics import Estimate, estimate, interval
 from bioplastic.terminal import console, table
 
 if TYPE_CHECKING:
     from bioplastic.study.study import Study
 
-__all__ = ["n_seeds", "show", "table", "text"]
+__all__ = ["ahead", "n_seeds", "points", "show", "table", "text"]
 
 
 def text(values: ArrayLike, digits: int = 2) -> str:
@@ -36,6 +36,36 @@ def text(values: ArrayLike, digits: int = 2) -> str:
         return "–"
     low, high = interval(numbers)
     return f"{numbers.mean():.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
+
+
+def ahead(gain: Estimate) -> str:
+    """Say whether one learner is ahead of another.
+
+    Parameters
+    ----------
+    gain : Estimate
+        By how much it is, over seeds.
+
+    Returns
+    -------
+    {"ahead", "behind", "undecided"}
+        Undecided if the interval holds 0 or there is but one seed.
+    """
+    if gain.n < 2:
+        return "undecided"
+    return "ahead" if gain.low > 0 else "behind" if gain.high < 0 else "undecided"
+
+
+def points(one: ArrayLike, other: ArrayLike) -> str:
+    """Say by how many points one learner is ahead of another.
+
+    Parameters
+    ----------
+    one, other : array, shape (n_seeds,)
+        Their scores, in per cent.
+    """
+    gain = estimate(np.asarray(one, float) - np.asarray(other, float))
+    return f"{ahead(gain)}, {gain.mean:+.1f} points [{gain.low:+.1f}, {gain.high:+.1f}]"
 
 
 def n_seeds(recording: Recording, group: str = "summary") -> str:
