@@ -19,16 +19,18 @@ At ALPHA = 1 three quarters of the replays of the rare digit's problem are rare,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from brian2 import Hz, second
 
+from bioplastic.circuit import Weights
 from bioplastic.events import Schedule, Timing
 from bioplastic.hippocampus import Replay
 from bioplastic.hippocampus.replay_buffer import ReplayBuffer
-from bioplastic.life import Lived
+from bioplastic.life import Life, Lived
+from bioplastic.study.bench import Ask, Bench
 
 CAPACITY = 200
 ALPHA = 0.6
@@ -107,7 +109,7 @@ def stretches(life: Schedule, looks: Sequence[int]) -> list[Schedule]:
     ----------
     life : Schedule
     looks : sequence of int
-        Real events before each cut, in rising order; the last is the length of the life.
+        Real events before each cut, in rising order; what comes after the last is left out.
     """
     n_real = np.cumsum(~life.replayed & ~life.resting)
     number = np.searchsorted(looks, n_real)
@@ -129,6 +131,36 @@ def longest_stretch(looks: Sequence[int], replaying: Sequence[Replaying], timing
         for one in replaying
     ]
     return float(np.diff((0, *looks)).max() * max(per_event) / timing.resolution)
+
+
+def live(
+    bench: Bench, life: Life, looks: Sequence[int]
+) -> Generator[Ask, list[Lived], tuple[list[Weights], list[int]]]:
+    """Live until the last look, in a measure: ``networks, replayed = yield from live(bench, life, looks)``.
+
+    Parameters
+    ----------
+    bench : Bench
+    life : Life
+        All of it. The k-th stretch has the seed `seed` + k.
+    looks : sequence of int
+        Real events after which to look.
+
+    Returns
+    -------
+    networks : list of Weights
+        At the start and at each look.
+    replayed : list of int
+        Stimuli of all replays, whether they were in the schedule or the hippocampus had them.
+    """
+    networks, replayed, contents = [life.weights], [], dict[int, int]()
+    for k, stretch in enumerate(stretches(life.schedule, looks)):
+        (lived,) = yield bench.ask(replace(life, schedule=stretch, seed=life.seed + k))
+        networks.append(lived.weights)
+        replayed += recalled(lived, stretch, contents) + stretch.stimulus[stretch.replayed].tolist()
+        memory = None if lived.remembered is None else lived.remembered.memory
+        life = replace(life, weights=lived.weights, feedback=lived.feedback, memory=memory)
+    return networks, replayed
 
 
 def recalled(lived: Lived, schedule: Schedule, contents: dict[int, int]) -> list[int]:

@@ -42,8 +42,8 @@ from bioplastic_models.nights import (
     PRIORITISED,
     UNIFORM,
     Replaying,
+    live,
     longest_stretch,
-    recalled,
     stretches,
     with_nights,
 )
@@ -245,15 +245,16 @@ class Chains:
 
         seeds = {RESULT: self.settings.seeds, TUNING: tuning_seeds(self.settings)}
         with ThreadPoolExecutor(1) as executor:
-            compiling = executor.submit(lambda: [bench.prepare(lambda _: None) for bench in self.benches.values()])
-            for problem in (one.problem for one in self.everyone[:2]):
+            compiling = [executor.submit(bench.prepare, lambda _: None) for bench in self.benches.values()]
+            for problem in (lives.problem for lives in self.everyone[:2]):
                 for role, task in self.tasks.items():
                     starts = problem.starts(task, seeds[role], progress)
                     for seed, weights in zip(seeds[role], starts, strict=True):
                         (predicted,) = twin.predict(problem.circuit, [weights], task.stimuli)
                         self.start[problem.rare, seed] = weights
                         self.surprise[problem.rare, seed] = np.square(predicted - task.outcomes[task.label]).sum(1)
-            compiling.result()
+            for one in compiling:
+                one.result()
         progress(1.0)
 
     def images(self, problem: Problem, role: str) -> np.ndarray:
@@ -272,6 +273,18 @@ class Chains:
         days, surprise = one.problem.days(self.tasks[role], one.looks[-1], seed), self.surprise[one.problem.rare, seed]
         replaying, timing = self.replaying(condition), one.problem.timing
         return with_nights(days, replaying, one.day, timing, surprise=surprise, seed=seed)
+
+    def bench_of(self, condition: Condition) -> Bench:
+        """Return where a life is lived."""
+        return self.benches[self.of_kind[condition.kind][1].problem.rare, self.replaying(condition).in_spikes]
+
+    def life(self, condition: Condition) -> Life:
+        """Return a life from its start on."""
+        (_, one), learner, seed = self.of_kind[condition.kind], condition.who, condition["seed"]
+        schedule, replay = self.schedule(condition), self.replaying(condition).ripples
+        weights = self.start[one.problem.rare, seed]
+        feedback = Feedback(weights.forward) if learner.spikes else None
+        return Life(schedule, condition.rule, weights, learner.timing, feedback, seed=1000 * seed, replay=replay)
 
 
 # ------------------------------------------------------------------------------------------ which lives
@@ -327,45 +340,25 @@ def measure(chains: Chains, condition: Condition) -> Measure:
     from bioplastic import twin
 
     (role, one), task = chains.of_kind[condition.kind], chains.task
-    problem, schedule, images = one.problem, chains.schedule(condition), chains.images(one.problem, role)
-    learned = np.full(problem.n_hops, np.nan)
+    problem, images, learned = one.problem, chains.images(one.problem, role), np.full(one.problem.n_hops, np.nan)
+    bench, life = chains.bench_of(condition), chains.life(condition)
     try:
-        networks, replayed = yield from live(chains, condition, schedule, len(one.looks))
+        networks, replayed = yield from live(bench, life, one.looks)
     except ActivityError:
         if role == RESULT:
             raise
         nothing = np.zeros((len(one.looks) + 1, 3))  # the rate was too high, and that is what was asked
         return dataset(one, nothing, nothing, learned=learned, replayed=np.nan, rare_share=np.nan)
-    if role == RESULT and one.sham_look:
-        (*_, sham), _ = yield from live(chains, condition, schedule.sham(), one.sham_look)
-        rare = np.concatenate([x.stimulus[x.rare] for x in stretches(schedule, one.looks)[: one.sham_look]])
-        learned = along_gradient(problem.circuit, task, networks[0], networks[one.sham_look], sham, rare=rare)
+    if role == RESULT and (n := one.sham_look):
+        (*_, sham), _ = yield from live(bench, replace(life, schedule=life.schedule.sham()), one.looks[:n])
+        rare = np.concatenate([x.stimulus[x.rare] for x in stretches(life.schedule, one.looks[:n])])
+        learned = along_gradient(problem.circuit, task, networks[0], networks[n], sham, rare=rare)
     predicted = in_rates = twin.predict(problem.circuit, networks, task.stimuli[images])
     if role == RESULT and condition.who.spikes:
         predicted = yield from seen_in_spikes(chains, condition, networks, images)
     seen, rates = (problem.scores(task, x, images) for x in (predicted, in_rates))
     rare_share = (task.label[replayed] == task.rare_label).mean() if replayed else np.nan
     return dataset(one, seen, rates, learned=learned, replayed=len(replayed) / one.looks[-1], rare_share=rare_share)
-
-
-def live(
-    chains: Chains, condition: Condition, schedule: Schedule, n_looks: int
-) -> Generator[Ask, list[Lived], tuple[list[Weights], list[int]]]:
-    """Live until a look; return the weights at the start and at each look, and the stimuli of all replays."""
-    (_, one), learner, seed = chains.of_kind[condition.kind], condition.who, condition["seed"]
-    replaying, rare = chains.replaying(condition), one.problem.rare
-    bench, ripples = chains.benches[rare, replaying.in_spikes], replaying.ripples
-    weights, memory = chains.start[rare, seed], None
-    feedback = Feedback(weights.forward) if learner.spikes else None
-    networks, replayed, contents = [weights], [], dict[int, int]()
-    for k, stretch in enumerate(stretches(schedule, one.looks)[:n_looks]):
-        life = Life(stretch, condition.rule, weights, learner.timing, feedback, seed=1000 * seed + k, memory=memory)
-        (lived,) = yield bench.ask(replace(life, replay=ripples))
-        weights, feedback = lived.weights, lived.feedback
-        memory = None if lived.remembered is None else lived.remembered.memory
-        networks.append(weights)
-        replayed += recalled(lived, stretch, contents) + stretch.stimulus[stretch.replayed].tolist()
-    return networks, replayed
 
 
 def seen_in_spikes(
@@ -758,7 +751,7 @@ def figures(recording: Recording) -> dict[str, Figure]:
             "Held-out images, in spikes for the error relay, in rates for backprop. Replays from the buffer are drawn "
             "uniformly in a and d, by surprise at the start in b, c, e, f. g: change against the sham run along "
             f"backprop's gradient at the start, after {looks[max(1, len(looks) // 2) - 1]} real events. "
-            + plots.over_seeds(everyone[0].summary.sizes["seed"]),
+            + plots.over_seeds(everyone[0].summary.sizes["seed"], "bands and bars"),
         )
     return {"": drawn}
 
