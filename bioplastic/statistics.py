@@ -60,6 +60,53 @@ def estimate(values: ArrayLike) -> Estimate:
     return Estimate(float(present.mean()), float(low), float(high), present.size)
 
 
+def ratio(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Estimate:
+    """Ratio of two means over the same seeds, with its 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    one, other : array, shape (n_seeds,)
+    seed : int, optional
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+    """
+    above, below = np.asarray(one, float), np.asarray(other, float)
+    drawn = np.random.default_rng(seed).integers(0, len(above), (RESAMPLES, len(above)))
+    low, high = np.percentile(above[drawn].mean(1) / below[drawn].mean(1), [2.5, 97.5])
+    return Estimate(float(above.mean() / below.mean()), float(low), float(high), len(above))
+
+
+def crossing(values: ArrayLike, x: ArrayLike, level: float) -> float:
+    """Where a curve first reaches a level, linear between the points that are known.
+
+    Parameters
+    ----------
+    values : array, shape (n,)
+    x : array, shape (n,)
+        Where the points are, in rising order.
+    level : float
+
+    Returns
+    -------
+    float
+        Infinite if it never does; NaN of a curve that was not measured.
+    """
+    curve, at = np.asarray(values, float), np.asarray(x, float)
+    if np.isnan(curve).all():
+        return float("nan")
+    above = np.flatnonzero(curve >= level)
+    if not len(above):
+        return float("inf")
+    k = above[0]
+    if k == 0:
+        return float(at[0])
+    share = (level - curve[k - 1]) / (curve[k] - curve[k - 1])
+    return float(at[k - 1] + share * (at[k] - at[k - 1]))
+
+
 def slope(values: ArrayLike, x: ArrayLike, *, axis: int = -1) -> np.ndarray:
     """Slope of the straight line through values, by least squares.
 

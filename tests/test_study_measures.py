@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from brian2 import ms
 
-from bioplastic import reach
+from bioplastic import reach, twin
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import OWN_PREDICTION, Event, Kind, Schedule, Timing
 from bioplastic.life import Life, Lived, Remembered, SpikeTrain
@@ -43,6 +43,23 @@ def test_changes_are_relative_to_the_start():
     assert found["change"].values == pytest.approx(np.array([[0.3, 0.2]]))  # 1.5 and 1 of 5
     assert found["change_floor"].values == pytest.approx(np.array([[0.1, 0]]))
     assert found["change_sham"].values == pytest.approx(np.array([[0.1, 0]]))
+
+
+def test_what_goes_along_the_gradient_is_counted_per_rare_event():
+    rng = np.random.default_rng(0)
+    task = random_patterns(3, 2, 1, seed=0)
+    start = Weights({"x_to_h": rng.normal(0, 1, (2, 2)), "h_to_y": rng.normal(0, 1, (1, 2))}, NOTHING.bias)
+    rare = np.array([1, 2])
+    gradient = twin.gradient(CHAIN, start, task.stimuli[rare], task.outcomes[task.label[rare]])
+    step = {name: start.forward[name] + 0.1 * gradient[name] for name in gradient}
+    against = {name: start.forward[name] - 0.1 * gradient[name] for name in gradient}
+    expected = reach.relative_change(CHAIN, step, start.forward, start.forward) / 2
+    assert (expected > 0).all()
+    for end, sign in ((step, 1), (against, -1)):
+        real = Weights(end, NOTHING.bias)
+        found = measure.along_gradient(CHAIN, task, start, real, start, rare=rare)
+        np.testing.assert_allclose(found, sign * expected)
+    np.testing.assert_array_equal(measure.along_gradient(CHAIN, task, start, start, start, rare=rare), [0, 0])
 
 
 def test_mismatch_is_per_cell_and_event_before_at_and_after_the_occurrences():

@@ -488,3 +488,30 @@ def gradient_norm(circuit: Circuit, task: Task, weights: Weights) -> np.ndarray:
         gradient = twin.gradient(circuit, weights, task.stimuli[[stimulus]], wanted)
         squares.append([row @ row for (row,) in reach.by_hop(circuit, gradient)])
     return np.asarray(np.sqrt(np.mean(squares, axis=0)))
+
+
+def along_gradient(
+    circuit: Circuit, task: Task, start: Weights, real: Weights, sham: Weights, *, rare: np.ndarray
+) -> np.ndarray:
+    """Relative change against the sham run, per rare event, along backprop's gradient for the rare events at the start.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    start, real, sham : Weights
+    rare : array of int, shape (n_events,)
+        Stimuli of the rare events that were lived.
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        The size of the change times the cosine between both: below 0 if it goes against, 0 where there is none.
+    """
+    from bioplastic import twin
+
+    one, other = real.forward, sham.forward
+    caused = reach.relative_change(circuit, one, other, start.forward) / len(rare)
+    gradient = twin.gradient(circuit, start, task.stimuli[rare], task.outcomes[task.label[rare]])
+    cosine = reach.alignment(circuit, {name: one[name] - other[name] for name in one}, gradient)
+    return np.asarray(caused * np.nan_to_num(cosine))
