@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
@@ -330,7 +330,7 @@ def check_arrays(kind: str, given: Mapping[str, np.ndarray], shapes: Mapping[str
             raise CircuitError(f"{kind} of {name!r} contain NaN or infinity; give finite numbers.")
 
 
-def orthogonal_weights(circuit: Circuit, size: float, seed: int) -> Weights:
+def orthogonal_weights(circuit: Circuit, size: float, seed: int | Sequence[int]) -> Weights:
     """Draw orthogonal weights, with biases that make every cell fire at half its maximal rate if those upstream do.
 
     At a size of 2 a chain hands small differences on as they are, since the slope of phi is 1/2 (Saxe, McClelland and
@@ -341,7 +341,7 @@ def orthogonal_weights(circuit: Circuit, size: float, seed: int) -> Weights:
     circuit : Circuit
     size : float
         All singular values.
-    seed : int
+    seed : int or sequence of int
     """
     rng = np.random.default_rng(seed)
     forward: dict[str, np.ndarray] = {}

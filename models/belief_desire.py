@@ -25,19 +25,28 @@ UNSCREENED_THETA       0.1  spikes  error threshold of the unscreened control   
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 from bioplastic_models import chain
 from brian2 import Network
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
-from bioplastic.events import Timing
+from bioplastic.events import OWN_PREDICTION, Schedule, Timing, random_life
+from bioplastic.recording import labelled
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.rules.form import Rule
 from bioplastic.spiking.network import build
+from bioplastic.statistics import unbiased_square
+from bioplastic.study.measure import Measures
 from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, Task
+
+if TYPE_CHECKING:
+    from bioplastic.twin import Pretraining
 
 DEPTH = 3
 N_CELLS = 32
@@ -48,6 +57,23 @@ FLIPPED = 0.2
 HELD_OUT = 0.2
 UNSCREENED_THETA = 0.1
 N_HOPS = DEPTH + 2
+CHOICE, EXECUTION = "choice", "execution"
+"""What can be disapproved."""
+THE_JOKE = "the joke"
+GROUPS = {
+    "execution": "execution",
+    "action": "action",
+    "intention": "intention",
+    "belief, near": "b1",
+    "belief, middle": "b2",
+    "belief, far": "b3",
+    "desire, near": "d1",
+    "desire, middle": "d2",
+    "desire, far": "d3",
+}
+"""Groups of weights: all that end in one population."""
+UPSTREAM = tuple(name for name in GROUPS if name.startswith(("belief", "desire")))
+"""Those of beliefs and desires."""
 
 
 def circuit(depth: int = DEPTH, *, n_cells: int = N_CELLS, n_actions: int = N_ACTIONS) -> Circuit:
@@ -91,17 +117,22 @@ class World:
 
     def disapproved(self, of: str) -> int:
         """Outcome that disapproves of what is usually approved in the joke: of its ``choice`` or its ``execution``."""
-        if of not in ("choice", "execution"):
+        if of not in (CHOICE, EXECUTION):
             raise ValueError(f"of = {of!r}; what can be disapproved is the 'choice' or the 'execution'.")
-        return int(self.task.label[self.joke]) + N_ACTIONS * (of == "execution")
+        return int(self.task.label[self.joke]) + N_ACTIONS * (of == EXECUTION)
 
     @property
     def action(self) -> int:
         """The action that is usually approved in the joke."""
-        return self.disapproved("choice") - N_ACTIONS
+        return self.disapproved(CHOICE) - N_ACTIONS
+
+    @property
+    def approved(self) -> np.ndarray:
+        """The action that is usually approved, of every stimulus, shape (n_stimuli,)."""
+        return np.append(self.task.label[:-1], self.action)
 
     def situations(self) -> dict[str, np.ndarray]:
-        """Stimuli by what they share with the joke, the joke itself left out; by name, arrays of int."""
+        """Stimuli by what they share with the joke, the joke itself first; by name, arrays of int."""
         belief, desire = (x[:-1] == x[-1] for x in (self.belief, self.desire))
         same_action = self.task.label[:-1] == self.action
         other = np.any(self.task.stimuli[:-1] != self.task.stimuli[-1], axis=1)
@@ -112,7 +143,129 @@ class World:
             "same action only": ~belief & ~desire & same_action,
             "nothing shared": ~belief & ~desire & ~same_action,
         }
-        return {name: np.flatnonzero(rows) for name, rows in chosen.items()}
+        return {THE_JOKE: np.array([self.joke])} | {name: np.flatnonzero(rows) for name, rows in chosen.items()}
+
+    def life(self, blamed: str, *, event_fraction: float, n_events: int, rng: np.random.Generator) -> Schedule:
+        """Draw a life: the joke and its disapproval, among other situations whose approval surprises nobody.
+
+        In all of them the agent does what is usually approved. Where that is approved as expected, the error of reward
+        prediction is 0: what happens is what the network itself predicts. The last event is the joke, so that agents
+        are looked at before the spikes of other events have covered what it changed.
+        """
+        life = random_life(self.task, event_fraction=event_fraction, n_events=n_events, seed=rng)
+        life = life.select(np.roll(np.arange(len(life)), -1 - np.flatnonzero(life.rare)[-1]))
+        ordinary = (self.belief != self.belief[self.joke]) | (self.desire != self.desire[self.joke])
+        others = rng.choice(np.flatnonzero(ordinary & ~self.task.held_out), len(life))
+        return replace(
+            life,
+            stimulus=np.where(life.rare, self.joke, others),
+            outcome=np.where(life.rare, self.disapproved(blamed), OWN_PREDICTION),
+        )
+
+
+def choice(prediction: np.ndarray) -> np.ndarray:
+    """Probability of choosing each action, from what the action cells do.
+
+    A cell at rate p acts with probability p, each for itself. The choice is that of the one cell that acts, given that
+    one alone does: the odds p/(1 - p), divided by their sum.
+
+    Parameters
+    ----------
+    prediction : array, shape (..., N_ACTIONS)
+        Rates of the action cells, fractions of the maximal rate in (0, 1).
+
+    Returns
+    -------
+    array, shape (..., N_ACTIONS)
+    """
+    odds = prediction / (1 - prediction)
+    return np.asarray(odds / odds.sum(-1, keepdims=True))
+
+
+def differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Share of choices that differ between two distributions: total variation, half the sum of differences."""
+    return np.asarray(np.abs(one - other).sum(-1) / 2)
+
+
+def choices(world: World, weights: Sequence[Weights]) -> np.ndarray:
+    """Choice probabilities of agents by network, stimulus and action, in rates."""
+    from bioplastic import twin
+
+    return choice(twin.predict(circuit(), weights, world.task.stimuli)[..., :N_ACTIONS])
+
+
+def competence(world: World, in_rates: np.ndarray, in_spikes: np.ndarray) -> Measures:
+    """Say how often a trained agent does what is approved, from its choices or rates (stimulus, action)."""
+    right, in_spikes_too = (made.argmax(1) == world.approved for made in (in_rates, in_spikes))
+    pairs = "the same for pairs of evidence and drive that it was not trained on"
+    return {
+        "accuracy": labelled(
+            (), right.mean(), "share of situations in which the trained agent does what is approved, in rates"
+        ),
+        "accuracy_held_out": labelled((), right[world.task.held_out].mean(), pairs),
+        "accuracy_spikes": labelled((), in_spikes_too.mean(), "the same for all, in spikes"),
+    }
+
+
+def behaviour(world: World, real: np.ndarray, sham: np.ndarray, other: np.ndarray, *, floor: bool) -> Measures:
+    """Say in each situation how lives have changed what an agent does, against their sham runs.
+
+    Parameters
+    ----------
+    world : World
+    real, sham, other : array, shape (n_lives, n_stimuli, N_ACTIONS)
+        Choice probabilities after lives that differ in chance, after their sham runs, and after other sham runs.
+    floor : bool
+        Whether there are other sham runs; else what they say is NaN.
+    """
+    situations, known = world.situations(), 1.0 if floor else np.nan
+    after, without, again = (choices.mean(0) for choices in (real, sham, other))
+    at, joke = (np.arange(len(world.approved)), world.approved), (world.joke, world.action)
+
+    def by_situation(per_stimulus: np.ndarray, long_name: str) -> xr.Variable:
+        return labelled("situation", [per_stimulus[rows].mean() for rows in situations.values()], long_name)
+
+    return {
+        "situation": labelled("situation", list(situations), "situation, by what it shares with the joke"),
+        "behaviour_change": by_situation(
+            differing(after, without), "share of choices that differ from those after the sham run"
+        ),
+        "behaviour_floor": by_situation(known * differing(without, again), "the same between two sham runs"),
+        "behaviour_square": by_situation(
+            unbiased_square(real - sham), "squared change of the choice probabilities, free of noise"
+        ),
+        "behaviour_square_floor": by_situation(
+            known * unbiased_square(sham - other), "the same between two sham runs, which is 0 but for chance"
+        ),
+        "approved_probability": by_situation(after[at], "probability of what is usually approved, after the life"),
+        "approved_probability_sham": by_situation(without[at], "the same after the sham run"),
+        "still_approved": by_situation(
+            after.argmax(1) == world.approved, "share of stimuli at which the likeliest choice is that"
+        ),
+        "correction": labelled(
+            (), 1 - after[joke] / without[joke], "fraction of the punished choice's probability that is gone"
+        ),
+    }
+
+
+def by_group(circuit: Circuit, weights: Weights) -> list[np.ndarray]:
+    """Flat arrays of the weights that end in each of the `GROUPS`."""
+    return [
+        np.concatenate([weights.forward[p.name].ravel() for p in circuit.projections if p.target == population])
+        for population in GROUPS.values()
+    ]
+
+
+def pretraining() -> Pretraining:
+    """Return how agents are taught what is approved.
+
+    "Neither without the other" needs cells that are not linear. Of what was tried and learns it, this leaves the largest
+    gradient upstream of the intention: with saturated cells there is little that policy gradient could change there, and
+    so little that a local rule could spare.
+    """
+    from bioplastic import twin
+
+    return twin.Pretraining(steps=1200, learning_rate=0.02, noise=0.05, largest_potential=0.9, penalty=0.1)
 
 
 def world(seed: int, *, n_cells: int = N_CELLS) -> World:

@@ -10,6 +10,10 @@ N_INPUTS                64  cells   in the input                                
 N_CELLS                 32  cells   in every hidden population                           chosen: half of models/chain.py, for speed
 N_CUE                   32  cells   in each cue population                               as many as hidden cells
 N_OUTPUTS               11  cells   one per digit 0 to 8, one for good, one for bad      the task
+THETA_FINE             0.1  spikes  error threshold of the unscreened relay: with that   chosen
+                                    of models/chain.py an error that is less than a
+                                    spike per event is told in a later event, in which
+                                    the cue is off
 
 Every entry has a cue population of its own, `cue1` for hop 1 and so on. Their weights are zero at the start, and silent
 cells neither drive nor learn; so one circuit serves for every entry, and a life shows the cue of one.
@@ -18,6 +22,7 @@ cells neither drive nor learn; so one circuit serves for every entry, and a life
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +30,7 @@ from bioplastic_models import chain
 from brian2 import Network
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
+from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.spiking.network import build
 
 N_HOPS = 8
@@ -33,6 +39,7 @@ N_INPUTS = 64
 N_CELLS = 32
 N_CUE = 32
 N_OUTPUTS = 11
+THETA_FINE = 0.1
 
 
 def cue(entry: int) -> str:
@@ -79,6 +86,11 @@ def with_cues(with_cue_cells: Circuit, weights: Weights) -> Weights:
     """Add cue weights, all zero, to those of the plain chain."""
     silent = {p.name: np.zeros(with_cue_cells.shape(p)) for p in with_cue_cells.projections}
     return Weights(silent | dict(weights.forward), weights.bias)
+
+
+def unscreened(eta: float = 0.0) -> ErrorRelay:
+    """Return the unscreened error relay with a fine threshold."""
+    return replace(chain.unscreened(eta), theta=THETA_FINE)
 
 
 def networks(n_hops: int = 5, n_cells: int = 8, eta: float = 0.01) -> dict[str, Network]:

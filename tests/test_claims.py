@@ -14,7 +14,7 @@ from PIL import Image
 
 from bioplastic import cli
 from bioplastic.claims import evidence, ledger, render
-from bioplastic.claims.criterion import CLAIMS, Condition, Row, overall
+from bioplastic.claims.criterion import CLAIMS, Condition, Row, overall, side
 from bioplastic.claims.evidence import EVIDENCE, Measures
 from bioplastic.recording import Provenance, Recording, RecordingError, labelled, open_recorder
 
@@ -68,6 +68,15 @@ def test_seeds_count_in_which_everything_was_measured():
     some[:2], others[2:4] = np.nan, np.nan
     both = Row(1, "someone", (condition(some),), controls=(condition(others),))
     assert (both.n_seeds, both.verdict) == (4, "not decided")
+
+
+def test_a_side_needs_the_whole_interval_and_five_seeds():
+    words = {"above": "yes", "below": "no"}
+    assert side(np.full(5, 0.2), 0.1, **words) == "yes"
+    assert side(np.full(5, 0.05), 0.1, **words) == "no"
+    assert side(np.array([0.0, 0.0, 0.1, 0.2, 0.3]), 0.1, **words) == "not decided"
+    assert side(np.full(4, 0.2), 0.1, **words) == "not decided (4 seeds)"
+    assert side(np.full(1, 0.2), 0.1, **words) == "not decided (1 seed)"
 
 
 def test_verdict_of_a_row():

@@ -447,3 +447,15 @@ def test_what_stands_around_a_panel():
     assert "none" in texts(panels[1])
     assert figure.get_supxlabel() == "Mean over 4 networks; bars: 95 % bootstrap interval over networks."
     assert plots.over_seeds(1) == "1 seed, and therefore no interval."
+
+
+# Survival
+
+
+def test_a_survival_curve_steps_down_and_has_one_symbol(axes):
+    plots.survival_curve(axes, [10, 30, 40], [True, True, False], LOOK, end=40, symbol_at=20)
+    curve, symbol = axes.get_lines()
+    assert curve.get_xdata().tolist() == [0, 10, 30, 40, 40]
+    assert curve.get_ydata() == pytest.approx([1, 2 / 3, 1 / 3, 1 / 3, 1 / 3])
+    assert curve.get_drawstyle() == "steps-post"
+    assert (symbol.get_xdata()[0], symbol.get_ydata()[0]) == pytest.approx((20, 2 / 3))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bioplastic import reach
-from bioplastic.circuit import Circuit, Population, Projection
+from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.statistics import explained, spread
 
 CHAIN = Circuit(
@@ -30,6 +30,16 @@ def test_relative_change_is_distance_by_size_of_the_start():
     one, other = weights([[0, 2], [1, 0]], [[3, 4]]), weights([[0, 2], [0, 0]], [[0, 0]])
     assert reach.relative_change(CHAIN, one, other, start).tolist() == [1.0, 0.5]
     assert (reach.relative_change(CHAIN, one, one, start) == 0).all()
+
+
+def test_unbiased_change_is_that_which_lives_share():
+    start, same = [np.full(4, 2.0), np.ones(9)], [np.zeros(4), np.zeros(9)]
+    some = [[np.array([3.0, 4.0, 0.0, 0.0]), 8 * np.eye(9)[0]], [np.array([3.0, 4.0, 0.0, 0.0]), 2 * np.eye(9)[0]]]
+    # 5 by 4 in the first group; in the second the root of 8 times 2, by 3.
+    np.testing.assert_allclose(reach.unbiased_change(some, [same, same], start), [5 / 4, 4 / 3])
+    np.testing.assert_allclose(reach.unbiased_change(some[:1], [same], start), [5 / 4, 8 / 3])
+    opposite = [[some[0][0], 8 * np.eye(9)[0]], [some[0][0], -8 * np.eye(9)[0]]]
+    np.testing.assert_allclose(reach.unbiased_change(opposite, [same, same], start), [5 / 4, 0])
 
 
 def test_alignment_is_a_cosine_and_unknown_where_nothing_changed():
@@ -131,6 +141,34 @@ def test_slope_along_an_axis():
     assert reach.slope(values[:, :2].swapaxes(1, 2), [0.0, 1.0, 2.0], axis=1)[0].tolist() == pytest.approx([1.5, 2.0])
 
 
+def test_weights_that_moved():
+    """The root mean square of the weights is 1, so that one of four moves by more than a hundredth, and two not."""
+    circuit = Circuit(
+        (Population("x", 2, "input"), Population("c", 1, "input"), Population("y", 2, "error source")),
+        (Projection("x", "y"), Projection("c", "y", plastic=False)),
+    )
+    old = {"x_to_y": np.array([[1.0, -1.0], [1.0, -1.0]]), "c_to_y": np.ones((2, 1))}
+    new = {"x_to_y": np.array([[1.011, -1.0], [1.009, -1.0]]), "c_to_y": 2 * np.ones((2, 1))}
+    found = reach.moved(circuit, Weights(old, {"y": np.zeros(2)}), Weights(new, {"y": np.zeros(2)}))
+    np.testing.assert_allclose(found, [[0.25], [0.5]])
+    np.testing.assert_array_equal(reach.n_plastic(circuit), [4])
+    all_fixed = Circuit(
+        circuit.populations, tuple(Projection(p.source, p.target, plastic=False) for p in circuit.projections)
+    )
+    assert np.isnan(reach.moved(all_fixed, Weights(old, {}), Weights(new, {}))).all()
+
+
+def test_projections_of_one_hop_are_taken_together():
+    """Two projections into the error source, each with its own scale: one of the four weights moves."""
+    circuit = Circuit(
+        (Population("x", 1, "input"), Population("z", 3, "input"), Population("y", 1, "error source")),
+        (Projection("x", "y"), Projection("z", "y")),
+    )
+    old = {"x_to_y": np.array([[100.0]]), "z_to_y": np.ones((1, 3))}
+    new = {"x_to_y": np.array([[100.5]]), "z_to_y": np.array([[1.0, 1.5, 1.0]])}
+    np.testing.assert_allclose(reach.moved(circuit, Weights(old, {}), Weights(new, {})), [[0.25], [0.5]])
+
+
 def test_spread_of_what_no_seed_has_is_unknown():
     with warnings.catch_warnings(action="error"):
         found = spread([[3.0, np.nan], [np.nan, np.nan]])
@@ -146,3 +184,25 @@ def test_variance_explained_by_a_line():
     assert explained([[0.0, np.nan], [0.0, 1.0]], [[0.0, 9.0], [1.0, 2.0]]) == pytest.approx(0.75)
     assert np.isnan(explained(np.ones(3), x))
     assert np.isnan(explained(np.full(3, np.nan), x))
+
+
+def test_along_a_direction_counts_what_goes_there_and_nothing_that_is_orthogonal():
+    direction = weights([[0, 3], [4, 0]], [[0, 0]])
+    found = reach.along(CHAIN, weights([[9, 3], [4, 0]], [[1, 1]]), direction)
+    assert found.tolist() == [0, 5]  # no direction at hop 0
+    assert reach.along(CHAIN, weights([[0, -6], [-8, 0]], [[1, 1]]), direction)[1] == -10
+
+
+def test_events_that_are_equivalent_are_read_at_the_smaller_end():
+    floor = [[0, 0, 0.1]] * 2
+    # One kind gets to 1.5 after 8 events, the other after 1.5; then one to 2 after 4 and the other after 2.
+    assert reach.equivalent([[0, 1, 1.5], [0, 1, 2]], [[0, 4, 8], [0, 1, 2]], floor) == pytest.approx(8 / 1.5)
+    assert reach.equivalent([[0, 2, 4], [0, 1, 2]], [[0, 4, 8], [0, 1, 2]], floor) == 2
+    # What falls again counts as what it was.
+    assert reach.equivalent([[0, 3, 2], [0, 1, 2]], [[0, 3, 8], [0, 1, 2]], floor) == pytest.approx(2 / 2)
+
+
+def test_nothing_is_equivalent_to_noise_or_to_no_event():
+    floor = [[0, 0, 0.1]] * 2
+    assert np.isnan(reach.equivalent([[0, 0, 0.05], [0, 1, 2]], [[0, 4, 8], [0, 1, 2]], floor))
+    assert np.isnan(reach.equivalent([[0, 1, 2], [0, 1, 2]], [[0, 4, 8], [0, 0, 0]], floor))

@@ -5,11 +5,14 @@ import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 from brian2 import ms
+from made_up import MadeUpRuns
+from rich.table import Table
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing, random_life
@@ -18,11 +21,22 @@ from bioplastic.recording import RecordingError, labelled, read
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.study import Bench, Condition, Learner, Study, StudyError, conditions, grid
+from bioplastic.study.learner import per_event
 from bioplastic.study.reach_study import ReachSettings, reach_study
 from bioplastic.study.record import of_lives
+from bioplastic.study.report import rows, said, written
 from bioplastic.study.run import Stopped
 from bioplastic.study.summary import by_labels
-from bioplastic.study.tuning import TUNING, choose, sweep, tuning_conditions
+from bioplastic.study.tuning import (
+    TUNING,
+    best_for_others,
+    choose,
+    rate_reaching,
+    scores,
+    sweep,
+    tried,
+    tuning_conditions,
+)
 from bioplastic.tasks import random_patterns
 
 
@@ -312,13 +326,86 @@ def test_rates_are_chosen_by_the_mean_over_networks_the_smallest_of_equals():
     learners = [Learner("one", Backprop, rates=(0.1, 0.2, 0.4)), Learner("two", Backprop, rates=(1.0, 2.0))]
     score = np.array([[1.0, 3.0, 3.0], [5.0, 4.0, np.nan]])
     assert choose(learners, score) == {"one": 0.2, "two": 1.0}
-    tried = sweep(learners, score)
-    np.testing.assert_array_equal(tried["rate"], [[0.1, 0.2, 0.4], [1.0, 2.0, np.nan]])
-    assert tried["on_edge"].values.tolist() == [False, True]
+    swept = sweep(learners, score)
+    np.testing.assert_array_equal(swept["rate"], [[0.1, 0.2, 0.4], [1.0, 2.0, np.nan]])
+    assert swept["on_edge"].values.tolist() == [False, True]
     planned = tuning_conditions(learners, seeds=(7, 8), event_fraction=0.3)
     assert len(planned) == 2 * 3 + 2 * 2
     assert planned[1].labels == {"learner": "one", "event_fraction": 0.3, "rate": 0.1, "seed": 8}
     assert {c.kind for c in planned} == {TUNING}
+
+
+def test_a_seed_gets_the_rate_that_is_best_for_all_others():
+    """Seed 0 is best at rate 1, and the two others together at rate 2 (1.3 against 1.2), and so on."""
+    score = np.array([[0.9, 0.5, 0.5], [0.95, 0.6, 0.6], [0.1, 0.9, 0.4]])
+    # Means of the others, by rate: seed 0: 0.5, 0.6, 0.65; seed 1: 0.7, 0.775, 0.25; seed 2: 0.7, 0.775, 0.5.
+    np.testing.assert_array_equal(best_for_others(score), [2, 1, 1])
+    np.testing.assert_array_equal(best_for_others(score[:, :1]), [1])
+    np.testing.assert_array_equal(best_for_others(np.array([[0.2, 0.3], [0.2, 0.3]])), [0, 0])
+    np.testing.assert_array_equal(best_for_others(np.vstack([score, np.full(3, np.nan)])), [2, 1, 1])
+
+
+def test_what_was_tried_stands_by_rate_and_network():
+    learners = [Learner("one", Backprop, rates=(0.1, 0.2)), Learner("two", Backprop, rates=(1.0,))]
+    planned = tuning_conditions(learners[:1], seeds=(7, 8))
+    runs = SimpleNamespace(of=lambda kind: [(c, xr.Dataset({"x": c["rate"] + c["seed"]})) for c in planned])
+    found = tried(runs, learners, (7, 8), lambda run: float(run["x"]))
+    np.testing.assert_allclose(found, [[[7.1, 8.1], [7.2, 8.2]], np.full((2, 2), np.nan)])
+    several = tried(runs, learners, (7, 8), lambda run: [float(run["x"]), 0.0], shape=(2,))
+    np.testing.assert_allclose(several[0, 1], [[7.2, 0], [8.2, 0]])
+
+
+def test_of_one_rate_there_is_nothing_to_choose():
+    learners = [Learner("one", Backprop, rates=(0.1, 0.2)), Learner("two", Backprop, rates=(1.0,))]
+    runs = MadeUpRuns()
+    for condition in tuning_conditions(learners[:1], seeds=(7, 8)):
+        runs[condition] = xr.Dataset({"right": condition["rate"] + 0.01 * condition["seed"]})
+    score = scores(runs, learners, lambda run: float(run["right"]))
+    np.testing.assert_allclose(score, [[0.175, 0.275], [np.nan, np.nan]])
+    assert choose(learners, score) == {"one": 0.2, "two": 1.0}
+    assert sweep(learners, score)["on_edge"].values.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("reached", "rate"),
+    [([0.2, 0.8, 0.9], 0.01 * 10**0.5), ([0.1, 0.5, 0.9], 0.1), ([0.6, 0.8, 0.9], 0.01), ([0.1, 0.2, 0.3], 1.0)],
+)
+def test_rate_that_reaches_something_is_where_it_crosses_or_else_the_edge(reached, rate):
+    assert rate_reaching(0.5, (0.01, 0.1, 1.0), reached) == pytest.approx(rate)
+
+
+def test_a_rate_per_event_means_the_same_change_whatever_the_outcome_lasts():
+    # A cell at 100 Hz fires 12 spikes in 120 ms, and 24 in 240 ms.
+    for length, eta in ((120 * ms, 0.05), (240 * ms, 0.025)):
+        rule = per_event(lambda eta: ErrorRelay(eta=eta), Timing(outcome=length))
+        assert rule(0.6).eta == pytest.approx(eta)
+
+
+def test_networks_may_come_about_in_a_way_of_their_own():
+    class Given(Bench):
+        def starts(self, progress):
+            progress(0.5)
+            return [f"weights of {seed}" for seed in self.seeds]
+
+    circuit, task = small()
+    bench, seen = Given(circuit, task, (3, 5), [Learner("one", Backprop)]), []
+    bench.prepare(seen.append)
+    assert bench.start == {3: "weights of 3", 5: "weights of 5"}
+    assert seen == [0.5, 1.0]
+
+
+def test_rows_of_a_table_say_the_first_label_where_it_changes():
+    values = xr.DataArray(
+        [[[0.1, 0.3], [0.2, 0.2]], [[1.0, np.nan], [np.nan, np.nan]]], dims=("learner", "arm", "seed")
+    )
+    values = values.assign_coords(learner=["a", "b"], arm=["x", "y"])
+    longest = said(lambda row: "a long word" if np.isnan(row).any() else "short", values)
+    assert list(rows([written(100 * values, ".0f"), longest], "learner", "arm")) == [
+        ["a", "x", "20 [10, 30]", "short"],
+        ["", "y", "20 [20, 20]", "short"],
+        ["b", "x", "100", "a long word"],
+        ["", "y", "–", "a long word"],
+    ]
 
 
 # ------------------------------------------------------------------------------------------ lives
@@ -435,10 +522,21 @@ def test_a_study_of_ones_own_in_thirty_lines(tmp_path, cpp_compiler):
     assert dict(done.summary["reach"].sizes) == {"learner": 2, "event_fraction": 2, "seed": 2}
     assert (done.summary["reach"].sel(learner="backprop") == 1).all()
     assert read(tmp_path / "mine.h5").provenance.circuit == circuit.to_json()
-    (shown,) = study.tables(done)
-    assert shown.row_count == 6
+    assert study.table(done).row_count == 6
+    assert len(study.figure(done).axes) >= 2
     assert len(list(study.statements(done))) >= 2
 
 
 def test_paths_may_be_strings(tmp_path):
     assert run(a_study(), str(tmp_path / "deep" / "tiny.h5")).path == Path(tmp_path, "deep", "tiny.h5")
+
+
+def test_where_a_recording_goes_and_comes_from_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = a_study(tables=lambda recording: [Table(recording.provenance.title)])
+    study.run(show_progress=False)
+    assert study.path().exists() and study.path() == Path("data/runs/tiny.h5")
+    assert study.path("quick") == Path("data/runs/tiny-quick.h5")
+    assert study.table().columns[0].header == "Nothing happens"
+    with pytest.raises(StudyError, match="tiny has no figures: give its study"):
+        study.figure()

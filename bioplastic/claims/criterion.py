@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from bioplastic.statistics import Estimate, estimate
+from bioplastic.terminal import count
 from bioplastic.verdicts import NOT_DECIDED, REFUTED, SUPPORTED
 
 MIXED = "mixed"
@@ -230,3 +232,24 @@ def overall(rows: Sequence[Row | None]) -> str:
     if {SUPPORTED, REFUTED} <= verdicts:
         return MIXED
     return verdicts.pop() if len(verdicts) == 1 and None not in rows else NOT_DECIDED
+
+
+def side(values: ArrayLike, margin: float, *, above: str, below: str) -> str:
+    """Say on which side of a margin the whole interval of a mean over seeds lies.
+
+    Parameters
+    ----------
+    values : array, shape (n_seeds,)
+    margin : float
+    above, below : str
+        What is said if it lies above, and if it lies below.
+
+    Returns
+    -------
+    str
+        ``"not decided"`` if it holds the margin, or of too few seeds.
+    """
+    found = estimate(values)
+    if found.n < MIN_SEEDS:
+        return f"{NOT_DECIDED} ({count(found.n, 'seed')})"
+    return above if found.low > margin else below if found.high < margin else NOT_DECIDED

@@ -34,7 +34,10 @@ class Ask:
 
 
 Measure = Generator[Ask, list[Lived], xr.Dataset]
-"""A measure of one condition: it yields the lives that it needs, gets back what they left, and returns a dataset."""
+"""A measure of one condition: it yields the lives that it needs, gets back what they left, and returns a dataset.
+
+An `ActivityError` of a life in spikes is raised in it, where it asked for that life.
+"""
 OTHER_PHASES = 1_000_000
 """Added to a seed for the spike phases of the second sham run."""
 
@@ -58,6 +61,8 @@ class Bench:
         How the start weights come about.
     record_spikes : bool, optional
         Whether lives leave their ordinary spikes.
+    n_snapshots : int, optional
+        Most snapshots of the weights in a life that spikes.
 
     Attributes
     ----------
@@ -81,29 +86,37 @@ class Bench:
         longest: float = 0,
         pretrain: Any = None,
         record_spikes: bool = False,
+        n_snapshots: int = ModelSpec.n_snapshots,
     ) -> None:
         check_learners(learners)
         self.circuit, self.task, self.seeds, self.learners = circuit, task, tuple(seeds), tuple(learners)
         self.hippocampus, self.longest, self.pretraining = hippocampus, longest, pretrain
-        self.record_spikes = record_spikes
+        self.record_spikes, self.n_snapshots = record_spikes, n_snapshots
         self.start: dict[int, Weights] = {}
         self._models: dict[Any, Model] = {}
         self._compiling = threading.Lock()
 
     def prepare(self, progress: Progress) -> None:
         """Pretrain the networks and compile the models, both from the cache if they are there."""
-        from bioplastic import twin
-
         rules = [learner.rule(0.0) for learner in self.learners if learner.spikes]
         with ThreadPoolExecutor(1) as executor:
             compiling = executor.submit(lambda: [self.model(rule) for rule in rules])
-            cache = cache_folder() / "weights"
-            found = twin.pretrained(
-                self.circuit, self.task, self.seeds, self.pretraining, cache=cache, progress=progress
-            )
-            self.start = dict(zip(self.seeds, found, strict=True))
+            self.start = dict(zip(self.seeds, self.starts(progress), strict=True))
             compiling.result()
         progress(1.0)
+
+    def starts(self, progress: Progress) -> Sequence[Weights]:
+        """Return the start weights of every seed; a bench whose networks come about in another way overrides this.
+
+        Parameters
+        ----------
+        progress : callable
+            Called with the fraction that is done.
+        """
+        from bioplastic import twin
+
+        cache = cache_folder() / "weights"
+        return twin.pretrained(self.circuit, self.task, self.seeds, self.pretraining, cache=cache, progress=progress)
 
     def model(self, rule: Any) -> Model:
         """Return the model that lives by a rule that spikes, compiled when it is first asked for."""
@@ -112,7 +125,13 @@ class Bench:
             if key not in self._models:
                 decays = any(np.isfinite(x.tau_w) and repr(x.rule(0.0).code) == key for x in self.learners if x.spikes)
                 spec = ModelSpec.with_room(
-                    self.circuit, rule, self.task, self.longest, restoring=decays, hippocampus=self.hippocampus
+                    self.circuit,
+                    rule,
+                    self.task,
+                    self.longest,
+                    n_snapshots=self.n_snapshots,
+                    restoring=decays,
+                    hippocampus=self.hippocampus,
                 )
                 self._models[key] = model(replace(spec, record_spikes=self.record_spikes), self.task)
             return self._models[key]

@@ -9,6 +9,19 @@ from bioplastic.rules.fixed_feedback import random_feedback
 from bioplastic.tasks import Task
 
 
+def at_start(circuit: Circuit, weights: Weights, task: Task, seed: int) -> Feedback:
+    """Return the forward weights of the start: what later stages of a life begin with, if feedback weights stay.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    weights : Weights
+    task : Task
+    seed : int
+    """
+    return Feedback(weights.forward)
+
+
 def random(circuit: Circuit, weights: Weights, task: Task, seed: int) -> Feedback:
     """Return random feedback weights along the projections, of the size of the forward ones.
 

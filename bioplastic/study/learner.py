@@ -10,6 +10,7 @@ import numpy as np
 from brian2 import second
 from brian2.units.fundamentalunits import Quantity
 
+from bioplastic.cells import CellParameters
 from bioplastic.circuit import Circuit, Feedback, Weights
 from bioplastic.events import Timing
 from bioplastic.tasks import Task
@@ -56,6 +57,27 @@ class Learner:
     def spikes(self) -> bool:
         """Whether it lives in spikes, not in the rate twin."""
         return hasattr(self.rule(0.0), "code")
+
+
+def per_event(rule: Callable[[float], Any], timing: Timing) -> Callable[[float], Any]:
+    """Return a rule that spikes as a function of its learning rate per event, as a rule of the twin is.
+
+    The rate per event is eta times the spikes that a cell at the maximal rate fires while an outcome is present, so
+    that the same number means the same change of the weights into the error source by the same error.
+
+    Parameters
+    ----------
+    rule : callable
+        The rule at a learning rate per error spike, eta.
+    timing : Timing
+        Says how long an outcome is present.
+    """
+    spikes = float(CellParameters().rmax * timing.outcome)
+
+    def at(rate: float) -> Any:
+        return rule(rate / spikes)
+
+    return at
 
 
 def check_learners(learners: Sequence[Learner]) -> None:
