@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -73,28 +74,31 @@ def table(
         padding=(0, 1, 0, 0),
     )
     cells = [list(headings), *map(list, rows)]
-    room = _room_for_numbers(cells, left)
+    widths = _widths_of_numbers(cells, left)
     for k, heading in enumerate(cells[0]):
-        if k in left:
-            made.add_column(heading, overflow="fold")
-        else:
-            made.add_column(heading, justify="right", overflow="fold", max_width=room)
+        justify: Literal["left", "right"] = "left" if k in left else "right"
+        made.add_column(heading, justify=justify, overflow="fold", max_width=widths.get(k))
     for row in cells[1:]:
         made.add_row(*row)
     return made
 
 
-def _room_for_numbers(cells: Sequence[Sequence[str]], left: Sequence[int]) -> int | None:
-    """Greatest width of a column of numbers, so that words are not broken where a table is too wide."""
+def _widths_of_numbers(cells: Sequence[Sequence[str]], left: Sequence[int]) -> dict[int, int]:
+    """Greatest widths of columns of numbers, where a table is too wide: they give way before words are broken."""
     columns = list(zip(*cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
     spare = console().width - 2 * len(columns)  # between them
+    if sum(widths) <= spare:
+        return {}
     numbers = [k for k in range(len(columns)) if k not in left]
-    if sum(widths) <= spare or not numbers:
-        return None
-    words = sum(min(widths[k], WORDS_WIDTH) for k in left)
-    longest = max(len(word) for k in numbers for cell in columns[k] for word in cell.split())
-    return max((spare - words) // len(numbers), longest)
+    longest = {k: max((len(word) for cell in columns[k] for word in cell.split()), default=0) for k in numbers}
+    room = spare - sum(min(widths[k], WORDS_WIDTH) for k in left)
+
+    def narrowed(most: int) -> dict[int, int]:
+        return {k: max(longest[k], min(widths[k], most)) for k in numbers}
+
+    fitting = [most for most in range(1, max(widths)) if sum(narrowed(most).values()) <= room]
+    return narrowed(max(fitting, default=1))
 
 
 def count(n: int, what: str) -> str:

@@ -232,6 +232,20 @@ def test_compare_fits_on_a_page_of_a_narrow_terminal(path, foreign, capsys, monk
     assert "…" not in run(capsys, "compare", path, "--all")[1]
 
 
+def test_sentences_for_which_there_is_no_room_are_counted(path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    study = load("reach_vs_frequency")
+    monkeypatch.setitem(study.__dict__, "statements", lambda recording: [f"Sentence {k}." for k in range(100)])
+    _, out, _ = run(capsys, "compare", path)
+    lines = out.splitlines()
+    assert len(lines) == 60
+    told = sum(line.startswith("Sentence ") for line in lines)
+    assert f"And {100 - told} more sentences." in lines
+    assert run(capsys, "compare", path, "--all")[1].count("Sentence ") == 100
+    monkeypatch.setitem(study.__dict__, "statements", lambda recording: ["word " * 2000])  # one is told in any case
+    assert "word word" in run(capsys, "compare", path)[1]
+
+
 def test_compare_all_has_every_table_and_every_hop(path, capsys):
     _, out, _ = run(capsys, "compare", path, "--all")
     lines = squeezed(out)

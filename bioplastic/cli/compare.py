@@ -8,6 +8,7 @@ import json as as_json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from bioplastic.recording import Recording
     from bioplastic.statistics import Estimate
 
-MOST_ROWS, MOST_LINES = 30, 50
-"""Estimates that are shown without --all: rows, and lines that they take."""
+MOST_ROWS, MOST_LINES = 30, 60
+"""What is shown without --all: rows of estimates, and lines of all."""
+MOST_AROUND = 5
+"""Lines of the title and of what stands below."""
 MOST_COLUMNS = 6
 """Values of a label that stand side by side."""
 NAME_WIDTH, ESTIMATE_WIDTH = 16, 12
@@ -148,23 +151,43 @@ def _write_csv(path: Path, measures: Sequence[xr.DataArray]) -> None:
 def _print(
     title: str, tables: Sequence[Table], sentences: Sequence[str], measures: Sequence[xr.DataArray], *, everything: bool
 ) -> None:
-    from bioplastic.terminal import console
+    from bioplastic.terminal import console, count
 
+    n_seeds = max(measure.sizes["seed"] for measure in measures)
+    few = " From fewer than five seeds they are too narrow." if n_seeds < FEW_SEEDS else ""
+    rest = "" if everything else " All there is: --all."
+    footer = f"Means over seeds with 95 % bootstrap intervals.{few}{rest}"
+    shown, told = tables, len(sentences)
+    if not everything:
+        shown = tables[:1] if tables or sentences else _short_tables(measures)
+        room = MOST_LINES - _height([title, *shown, footer]) - len(shown)
+        told = len(sentences) if _height(sentences) <= room else _fitting(sentences, room - 1)
     out = console()
     out.print(title, style="bold")
-    for table in tables if everything else tables[:1]:
-        out.print(table, "")
-    for sentence in sentences:
+    for one in shown:
+        out.print(one, "")
+    for sentence in sentences[:told]:
         out.print(sentence)
+    if told < len(sentences):
+        out.print(f"And {count(len(sentences) - told, 'more sentence')}.")
     if everything:
         for measure in measures:
             out.print("", _table_of(measure))
-    elif not tables and not sentences:
-        for table in _short_tables(measures):
-            out.print(table, "")
-    few = " From fewer than five seeds they are too narrow." if measures[0].sizes["seed"] < FEW_SEEDS else ""
-    rest = "" if everything else " All there is: --all."
-    out.print(f"Means over seeds with 95 % bootstrap intervals.{few}{rest}")
+    out.print(footer)
+
+
+def _height(shown: Sequence[Table | str]) -> int:
+    """Lines that tables or sentences take."""
+    from bioplastic.terminal import console
+
+    out = console()
+    return sum(len(out.render_lines(one)) for one in shown)
+
+
+def _fitting(sentences: Sequence[str], room: int) -> int:
+    """How many of the sentences there is room for; at least one."""
+    heights = accumulate(_height([sentence]) for sentence in sentences)
+    return max(sum(height <= room for height in heights), 1)
 
 
 def _table_of(measure: xr.DataArray) -> Table:
@@ -177,7 +200,7 @@ def _table_of(measure: xr.DataArray) -> Table:
 
 def _short_tables(measures: Sequence[xr.DataArray]) -> list[Table]:
     """Tables of as many measures as there is room for."""
-    from bioplastic.terminal import console, table
+    from bioplastic.terminal import table
 
     def tables(some: Sequence[tuple[xr.DataArray, list[list[str]]]]) -> list[Table]:
         alike: dict[tuple[str, ...], list[list[str]]] = {}
@@ -195,8 +218,7 @@ def _short_tables(measures: Sequence[xr.DataArray]) -> list[Table]:
     for measure in others:
         if sum(len(rows) for _, rows in shown) + _n_rows(measure) <= MOST_ROWS:
             shown.append((measure, list(_rows(measure))))
-    screen = console()
-    while len(shown) > 1 and sum(len(screen.render_lines(one)) for one in tables(shown)) > MOST_LINES:
+    while len(shown) > 1 and sum(_height([one]) + 1 for one in tables(shown)) > MOST_LINES - MOST_AROUND:
         shown.pop()
     return tables(shown)
 

@@ -53,7 +53,7 @@ def run_experiment(name: str, *options: str) -> int:
         The exit status.
     """
     one = experiments.experiment(name)
-    if not one.has_study:  # a script that has not moved to a study yet
+    if not one.has_study:  # a script that only prints
         sys.argv = [str(one.path), *options]
         runpy.run_path(str(one.path), run_name="__main__")
         return 0
