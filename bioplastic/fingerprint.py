@@ -225,7 +225,9 @@ def _named(node: ast.stmt, module: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_module(package: str, name: str) -> bool:
-    return _source(package) is not None and name not in source_names(package) and _file(f"{package}.{name}") is not None
+    # Installed, the folder of the models is a package without a file of its own.
+    ours = _source(package) is not None or package in OURS
+    return ours and name not in source_names(package) and _file(f"{package}.{name}") is not None
 
 
 def _home(module: str, name: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from bioplastic.circuit import Feedback, Weights
 from bioplastic.events import Schedule, Timing
 from bioplastic.hippocampus.memory import Memory
 from bioplastic.hippocampus.parameters import Replay
+from bioplastic.tasks import Task
 from bioplastic.units import quantity
 
 
@@ -45,6 +46,9 @@ class Life:
         What happens in rests; needs a model made with a hippocampus if anything does.
     memory : Memory, optional
         What the hippocampus remembers at the start; nothing by default.
+    task : Task, optional
+        Where the schedule finds its stimuli and outcomes, if not in the task of all lives: of a life in which something
+        is shown that an earlier one evoked. No larger than that in spikes, where there is room for so much.
 
     Raises
     ------
@@ -63,6 +67,7 @@ class Life:
     tau_w: Quantity = field(default_factory=lambda: np.inf * second)
     replay: Replay = field(default_factory=Replay)
     memory: Memory | None = None
+    task: Task | None = None
 
     def __post_init__(self) -> None:
         quantity("tau_w", self.tau_w, ms, low=0, open_low=True, infinite=True)

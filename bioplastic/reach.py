@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from bioplastic.circuit import Circuit
+from bioplastic.circuit import Circuit, Weights
 from bioplastic.statistics import RESAMPLES, interval, slope, spread, unbiased_square
 
 __all__ = ["RESAMPLES", "interval", "slope", "spread"]
@@ -57,6 +57,47 @@ def relative_change(
     return np.array([np.linalg.norm(a - b) / np.linalg.norm(s) for a, b, s in by_hop(circuit, one, other, start)])
 
 
+def n_plastic(circuit: Circuit) -> np.ndarray:
+    """Count the weights that learn, shape (n_hops,).
+
+    Parameters
+    ----------
+    circuit : Circuit
+    """
+    found = np.zeros(circuit.n_hops, int)
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        if projection.plastic and np.isfinite(hop):
+            found[int(hop)] += int(np.prod(circuit.shape(projection)))
+    return found
+
+
+def moved(circuit: Circuit, before: Weights, after: Weights, threshold: float = 0.01) -> np.ndarray:
+    """How many of the weights that learn moved, by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    before, after : Weights
+    threshold : float, optional
+        A weight moved if it did by more than this, in units of the root mean square of its projection.
+
+    Returns
+    -------
+    array, shape (2, n_hops)
+        Fraction that moved, and fraction that is the same to the bit; NaN at a hop of which nothing learns.
+    """
+    far: list[list[np.ndarray]] = [[] for _ in range(circuit.n_hops)]
+    same: list[list[np.ndarray]] = [[] for _ in range(circuit.n_hops)]
+    for projection, hop in zip(circuit.projections, circuit.hops, strict=True):
+        if projection.plastic and np.isfinite(hop):
+            old, new = before.forward[projection.name], after.forward[projection.name]
+            far[int(hop)].append((np.abs(new - old) > threshold * np.sqrt(np.square(old).mean())).ravel())
+            same[int(hop)].append((new == old).ravel())
+    return np.array(
+        [[np.concatenate(hop).mean() if hop else np.nan for hop in by_hop] for by_hop in (far, same)], float
+    )
+
+
 def unbiased_change(
     some: Sequence[Sequence[np.ndarray]], others: Sequence[Sequence[np.ndarray]], start: Sequence[np.ndarray]
 ) -> np.ndarray:
@@ -99,6 +140,27 @@ def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapp
         if size > 0:
             cosines[hop] = a @ b / size
     return cosines
+
+
+def along(circuit: Circuit, change: Mapping[str, np.ndarray], direction: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Part of a change that goes in a direction, by hop.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    change, direction : mapping of str to array, shape (post, pre)
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        Negative where it goes against it; 0 where there is no direction.
+    """
+    found = np.zeros(circuit.n_hops)
+    for hop, (a, to) in enumerate(by_hop(circuit, change, direction)):
+        size = np.linalg.norm(to)
+        if size:
+            found[hop] = a @ to / size
+    return found
 
 
 def reach(change: ArrayLike, floor: ArrayLike) -> int:
@@ -271,3 +333,25 @@ def at_improvement(change: ArrayLike, improvement: ArrayLike, level: float) -> n
         return change[0]
     share = (level - improvement[k - 1]) / (improvement[k] - improvement[k - 1])
     return change[k - 1] + share * (change[k] - change[k - 1])
+
+
+def equivalent(change: ArrayLike, number: ArrayLike, floor: ArrayLike) -> float:
+    """How many events of one kind change as much as one of another kind does.
+
+    Both curves, change against number, are read at the smaller of their two ends, linear between looks; where a change
+    falls again it counts as what it was.
+
+    Parameters
+    ----------
+    change, number, floor : array, shape (2, n_snapshots)
+        Change of a hop by one kind of event and by the other, how many there were so far, and the sham floors.
+
+    Returns
+    -------
+    float
+        NaN where one of the two does not get beyond its floor, or there is no event of the other kind.
+    """
+    curves = np.maximum.accumulate(np.asarray(change, float), axis=1)
+    level = curves[:, -1].min()
+    here, there = (float(np.interp(level, c, n)) for c, n in zip(curves, np.asarray(number, float), strict=True))
+    return here / there if level > np.asarray(floor)[:, -1].max() and there else float("nan")

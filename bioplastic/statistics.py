@@ -60,6 +60,53 @@ def estimate(values: ArrayLike) -> Estimate:
     return Estimate(float(present.mean()), float(low), float(high), present.size)
 
 
+def ratio(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Estimate:
+    """Ratio of two means over the same seeds, with its 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    one, other : array, shape (n_seeds,)
+    seed : int, optional
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+    """
+    above, below = np.asarray(one, float), np.asarray(other, float)
+    drawn = np.random.default_rng(seed).integers(0, len(above), (RESAMPLES, len(above)))
+    low, high = np.percentile(above[drawn].mean(1) / below[drawn].mean(1), [2.5, 97.5])
+    return Estimate(float(above.mean() / below.mean()), float(low), float(high), len(above))
+
+
+def crossing(values: ArrayLike, x: ArrayLike, level: float) -> float:
+    """Where a curve first reaches a level, linear between the points that are known.
+
+    Parameters
+    ----------
+    values : array, shape (n,)
+    x : array, shape (n,)
+        Where the points are, in rising order.
+    level : float
+
+    Returns
+    -------
+    float
+        Infinite if it never does; NaN of a curve that was not measured.
+    """
+    curve, at = np.asarray(values, float), np.asarray(x, float)
+    if np.isnan(curve).all():
+        return float("nan")
+    above = np.flatnonzero(curve >= level)
+    if not len(above):
+        return float("inf")
+    k = above[0]
+    if k == 0:
+        return float(at[0])
+    share = (level - curve[k - 1]) / (curve[k] - curve[k - 1])
+    return float(at[k - 1] + share * (at[k] - at[k - 1]))
+
+
 def slope(values: ArrayLike, x: ArrayLike, *, axis: int = -1) -> np.ndarray:
     """Slope of the straight line through values, by least squares.
 
@@ -106,6 +153,91 @@ def explained(values: ArrayLike, x: ArrayLike) -> float:
     if not there.any() or np.ptp(given[there]) == 0:
         return float("nan")
     return float(stats.linregress(np.asarray(x, float)[there], given[there]).rvalue ** 2)
+
+
+def threshold(x: ArrayLike, share: ArrayLike, wanted: float) -> float:
+    """Least x from which on a share is at least what is wanted.
+
+    Parameters
+    ----------
+    x : array, shape (n,)
+        In rising order.
+    share : array, shape (n,)
+        Of the trials at x in which something happens.
+    wanted : float
+        In (0, 1]; 0 for any trial at all.
+
+    Returns
+    -------
+    float
+        Infinite if that is never so.
+    """
+    found = np.asarray(share, float)
+    enough = found >= wanted if wanted else found > 0
+    first = len(enough) - int(np.argmin(enough[::-1])) if not enough.all() else 0
+    return float(np.asarray(x)[first]) if first < len(enough) else float("inf")
+
+
+def log_interpolated(x: ArrayLike, values: ArrayLike, wanted: ArrayLike) -> np.ndarray:
+    """Read a curve elsewhere, linear in the logarithm of x.
+
+    Parameters
+    ----------
+    x : array, shape (n,)
+        Above 0, in rising order.
+    values : array, shape (n,)
+    wanted : array, shape (n_wanted,)
+
+    Returns
+    -------
+    array, shape (n_wanted,)
+        NaN outside the curve.
+    """
+    return np.asarray(np.interp(np.log(wanted), np.log(x), np.asarray(values, float), left=np.nan, right=np.nan))
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlation of two sets of patterns over items and cells, as they are.
+
+    Parameters
+    ----------
+    x, y : array, shape (n_items, n_cells)
+
+    Returns
+    -------
+    float
+        NaN if either is constant.
+
+    Raises
+    ------
+    ValueError
+        They are not of one shape.
+    """
+    if x.shape != y.shape:
+        raise ValueError(
+            f"patterns of shapes {x.shape} and {y.shape} cannot be compared; give one row per item in both."
+        )
+    u, v = (x - x.mean()).ravel(), (y - y.mean()).ravel()
+    size = np.sqrt((u @ u) * (v @ v))
+    return float(u @ v / size) if size > 1e-12 else float("nan")
+
+
+def agreement(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlation of two sets of patterns over items and cells, of what tells the items apart.
+
+    Each cell's mean over the items is taken away first: without that, patterns that have nothing in common but which
+    cells fire more than others on the whole would agree.
+
+    Parameters
+    ----------
+    x, y : array, shape (n_items, n_cells)
+
+    Returns
+    -------
+    float
+        NaN if either does not differ between items.
+    """
+    return correlation(x - x.mean(0), y - y.mean(0))
 
 
 def spread(differences: ArrayLike) -> np.ndarray:

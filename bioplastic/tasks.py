@@ -107,6 +107,28 @@ def digits(rare_label: int = 9, held_out_fraction: float = 0.2) -> Task:
     )
 
 
+def validation(task: Task, fraction: float) -> np.ndarray:
+    """Choose stimuli to choose learning rates by, which then nobody learns from.
+
+    Parameters
+    ----------
+    task : Task
+    fraction : float
+        Of each label's stimuli that are not held out.
+
+    Returns
+    -------
+    array of int
+        Rising, and the same in every call.
+    """
+    rng = np.random.default_rng(1)
+    chosen = []
+    for label in range(len(task.outcomes)):
+        members = rng.permutation(np.flatnonzero((task.label == label) & ~task.held_out))
+        chosen.append(members[: round(fraction * len(members))])
+    return np.sort(np.concatenate(chosen))
+
+
 def random_patterns(n_patterns: int, n_inputs: int, n_outputs: int, *, seed: int) -> Task:
     """Random binary stimuli with random binary outcomes; the last pattern is the rare event, nothing is held out.
 

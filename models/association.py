@@ -29,7 +29,7 @@ from __future__ import annotations
 import numpy as np
 from brian2 import Network, ms
 
-from bioplastic.circuit import Circuit, Population, Projection, Weights
+from bioplastic.circuit import Circuit, Population, Projection, orthogonal_weights
 from bioplastic.events import Timing
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.spiking.network import build
@@ -74,38 +74,13 @@ def unscreened(eta: float = 0.0) -> ErrorRelay:
     return ErrorRelay(theta=FINE_THETA, gain=1.0, eta=eta)
 
 
-def start_weights(circuit: Circuit, seed: int, size: float = SIZE) -> Weights:
-    """Draw orthogonal weights, with biases that make every cell fire at half its maximal rate if those upstream do.
-
-    Parameters
-    ----------
-    circuit : Circuit
-    seed : int
-    size : float, optional
-        All singular values.
-
-    Returns
-    -------
-    Weights
-    """
-    rng = np.random.default_rng(seed)
-    forward: dict[str, np.ndarray] = {}
-    bias = {p.name: np.zeros(p.size) for p in circuit.populations if p.role != "input"}
-    for projection in circuit.projections:
-        post, pre = circuit.shape(projection)
-        q, r = np.linalg.qr(rng.standard_normal((max(post, pre), max(post, pre))))
-        forward[projection.name] = size * (q * np.sign(np.diag(r)))[:post, :pre]
-        bias[projection.target] -= forward[projection.name].sum(1) / 2
-    return Weights(forward, bias)
-
-
 def networks(n_cells: int = 6, eta: float = 0.01) -> dict[str, Network]:
     """Return a small one under each rule, with an outcome present: what `bioplastic audit models/association.py` sees."""
     small = circuit(n_cells)
     rng = np.random.default_rng(0)
     made = {}
     for name, rule in (("error relay", screened(eta)), ("error relay, unscreened", unscreened(eta))):
-        spiking = build(small, rule, start_weights(small, seed=0))
+        spiking = build(small, rule, orthogonal_weights(small, SIZE, seed=0))
         for population in ("a", "b", "B", "C"):
             spiking.population(population).target = rng.random(n_cells)
         for population in ("B", "C"):

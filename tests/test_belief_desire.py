@@ -402,14 +402,6 @@ def test_figure_has_a_panel_of_weights_and_one_of_behaviour_for_every_exposure(s
     )
 
 
-def test_documentation_has_every_variable_of_the_summary(recording):
-    lines = (SCRIPT.parents[1] / "docs" / "recording.md").read_text(encoding="utf-8").splitlines()
-    for name, one in recording.summary.variables.items():
-        dtype = "str" if one.dtype.kind == "U" else str(one.dtype)
-        line = f"| `{name}` | {', '.join(one.dims)} | {dtype} | {one.attrs['units']} | {one.attrs['long_name']} |"
-        assert line in lines
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

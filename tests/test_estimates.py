@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from bioplastic.estimates import estimates, measures, over_seeds
-from bioplastic.statistics import Estimate, estimate
+from bioplastic.statistics import Estimate, crossing, estimate, ratio
 
 
 def test_estimate_by_hand():
@@ -66,3 +66,24 @@ def test_every_condition_is_estimated_by_its_labels():
 def test_a_place_of_a_measure_is_one_estimate():
     (change, *_) = measures(a_dataset())
     assert over_seeds(change, (1, 0)) == estimate([6.0, 8.0, 10.0])
+
+
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [
+        ([0.1, 0.5, 0.9], 20),
+        ([0.1, 0.2, 0.3], np.inf),
+        ([0.8, 0.0, 0.0], 0),
+        ([0.0, 0.7, 0.6], 10),
+        ([np.nan] * 3, np.nan),
+    ],
+)
+def test_where_a_curve_reaches_a_level(values, at):
+    np.testing.assert_allclose(crossing(values, [0, 10, 30], 0.7), at)
+
+
+def test_a_ratio_of_means_and_not_a_mean_of_ratios():
+    found = ratio([1.0, 3.0], [1.0, 7.0])
+    assert found.mean == 0.5 and found.n == 2
+    assert (found.low, found.high) == (3 / 7, 1.0)
+    assert ratio([3.0], [4.0]).low == 0.75

@@ -121,6 +121,22 @@ def test_packages_that_are_installed_for_another_environment_do_not_count_either
     assert "helper" not in done.stdout
 
 
+def test_models_count_where_their_folder_is_installed_without_a_file_of_the_package(tmp_path):
+    there = tmp_path / "site-packages" / "bioplastic_models"
+    there.mkdir(parents=True)
+    there.joinpath("chain.py").write_text("def circuit():\n    return 1\n")
+    script = "from bioplastic_models import chain\n\n\ndef measure():\n    return chain.circuit()\n"
+    tmp_path.joinpath("script.py").write_text(script)
+    code = (
+        "import sys; from pathlib import Path; "
+        "sys.path = [p for p in sys.path if not Path(p, 'bioplastic_models', '__init__.py').exists()]; "
+        f"sys.path.append({str(there.parent)!r}); import script; "
+        "from bioplastic.fingerprint import definitions; print(*definitions(script.measure))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "('bioplastic_models.chain', 'circuit')" in done.stdout
+
+
 def test_a_script_counts_alike_whether_it_is_run_or_loaded(tmp_path):
     there = tmp_path / "site-packages" / "bioplastic_scripts"
     there.mkdir(parents=True)

@@ -1,14 +1,20 @@
-"""The script that follows one event: what it computes from recorded numbers, and the nights it makes."""
+"""The script that follows one event: who is lived when, and what its summary says of runs with known numbers."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
+from bioplastic_models import chain
 
-from bioplastic.events import Event, Kind, lay_out
-from bioplastic.hippocampus import Memory
+from bioplastic import spiking
+from bioplastic.recording import Provenance, Recording, labelled
+from bioplastic.study import measure
+from bioplastic.study.bench import OTHER_PHASES
+from bioplastic.study.tuning import TUNING, TUNING_SEEDS
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "one_time_event.py"
 
@@ -19,188 +25,186 @@ def script() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="module")
-def config(script):
-    return script.Config(
-        seeds=(0, 1), saliences=(0.1, 1.0), night=20.0, looks=(0.5, 1.0), rates=(0.1, 0.2), event_fractions=(0.1, 0.3)
+def settings(script):
+    return script.Settings(
+        seeds=(0, 1),
+        saliences=(0.1, 1.0),
+        night=20.0,
+        other_replay_rates=(1.5,),
+        looks=(0.5, 1.0),
+        rates=(0.1, 0.2),
+        event_fractions=(0.1, 0.3),
     )
 
 
-def test_ripples_end_where_an_index_cell_pauses(script):
-    # Cell 3 twice at 200 Hz: 10 ms, then 5 ms after a pause; cell 7 once in between: 0 ms.
-    time = np.array([0.100, 0.105, 0.107, 0.110, 0.200, 0.205])
-    cell = np.array([3, 3, 7, 3, 3, 3])
-    np.testing.assert_allclose(np.sort(script.ripple_lengths(time, cell)), [0, 0.005, 0.010], atol=1e-12)
+# ------------------------------------------------------------------------------------------ what is lived
 
 
-def test_no_ripple_has_no_length(script):
-    assert script.ripple_lengths(np.empty(0), np.empty(0, int)).size == 0
-
-
-def test_real_repetitions_come_when_they_should(script, config):
-    bench = script.Bench(config)
-    night, looks = bench.repetitions(Event(4, 9, Kind.RARE), np.array([1.0, 1.004, 12.3]))
-    laid = lay_out(night, bench.timing)
-    length = float(bench.timing.event) / 0.01
-    # The second would begin within the first, and waits for its end.
-    np.testing.assert_array_equal(laid.onset[night.rare], [100, 100 + length, 1230])
-    np.testing.assert_array_equal(laid.end[looks], [1000, 2000])
-    assert (night.salience[night.rare] == 1).all()
-
-
-def test_the_buffer_fills_the_night_and_no_pause_of_the_day(script, config):
-    bench = script.Bench(config)
-    condition = script.Condition(script.UNIFORM, 1.0, 0, 0.1)
-    day = bench.day_schedule(0, 1.0)
-    prediction = np.zeros((len(day), 10))
-    bench._days[(0, 1.0, 0.1, False, 0)] = SimpleNamespace(prediction=prediction)
-    night, looks = bench.buffered(condition)
-    assert night.replayed.sum() == config.night * config.replay_rate
-    np.testing.assert_array_equal(lay_out(night, bench.timing, salience_holds=False).end[looks], [1000, 2000])
-    assert (night.salience == script.UNHELD).all()
-
-
-def test_a_day_has_its_event_halfway_and_a_pause_after_each(script, config):
-    day = script.Bench(config).day_schedule(1, 0.1)
-    assert day.resting.tolist() == [False, True] * (config.n_background + 1)
-    assert np.flatnonzero(day.rare).tolist() == [config.n_background]
-    assert day.salience[day.rare].tolist() == [0.1]
-
-
-def test_copies_of_a_memory_keep_its_stimulus_and_share_its_tag(script, config):
-    bench = script.Bench(config)
-    hippocampus, task = bench.hippocampus, bench.task
-    shown = [bench.single(0).stimulus, int(task.indices(rare=False, held_out=False)[0])]
-    memory = Memory.of(hippocampus, {"x": task.stimuli[shown], "y": task.outcomes[task.label[shown]]})
-    wrong = task.outcomes[:9]
-    made = bench.copies(memory, 0, wrong)
-    x, y = made.pattern(hippocampus, "x"), made.pattern(hippocampus, "y")
-    copies = [k for k in range(hippocampus.capacity) if k != 1 and np.isfinite(x[k, 0])]
-    assert len(copies) == 9
-    np.testing.assert_allclose(x[copies], np.tile(task.stimuli[shown[0]], (9, 1)))
-    assert sorted(y[copies].argmax(1)) == list(range(9))
-    np.testing.assert_allclose(made.tag[:: hippocampus.assembly][copies], 1 / 9)
-    np.testing.assert_array_equal(x[1], task.stimuli[shown[1]])
-
-
-# ------------------------------------------------------------------------------------------ from runs to measures
-
-
-def one_run(change, floor, *, n_rare=(0, 2, 4), caused=None, noise=None):
-    """A run of three looks and as many hops as there are numbers; error falls by what the seed says."""
-    hops = len(change[0])
-    ones = np.ones(2)
-    return {
-        "hop": np.arange(hops),
-        "change": np.array(change),
-        "change_floor": np.array(floor),
-        "change_night": np.array(change) - np.array(change)[0],
-        "change_night_floor": np.array(floor),
-        "n_rare": np.array(n_rare),
-        "error_event": np.array([0.9, 0.4]),
-        "error_rare": np.array([0.5, 0.3]),
-        "error_background": 0.1 * ones,
-        "accuracy_background": ones,
-        "caused": caused,
-        "noise": noise,
-        "reactivation_time": np.array([1.0]),
-        "reactivated": np.array([0]),
-        "rare_memory": 0,
-        "tag": ones,
-        "ripple_length": np.array([80.0]),
-        "share_written": 0.0,
+def made_up(script, bench, condition):
+    """A run that reaches as many hops as `hops_of` says, of which seed 1 reaches one more."""
+    seed = condition["seed"]
+    if condition.kind == script.WRITING:
+        return xr.Dataset({"share_written": labelled((), condition["salience"] / 2, "share that is written")})
+    n_hops, passed = bench.circuit.n_hops, hops_of(script, condition) + (seed == 1)
+    grown = np.arange(3)[:, None] / 2 * np.where(np.arange(n_hops) < passed, 2.0, 0.0)
+    axes = ("snapshot", "hop")
+    found = {
+        "change": labelled(axes, grown, "a change"),
+        "change_floor": labelled(axes, np.ones((3, n_hops)), "a floor"),
+        "change_since": labelled(axes, grown, "a change"),
+        "change_since_floor": labelled(axes, np.ones((3, n_hops)), "a floor"),
+        "n_rare": labelled("snapshot", [0, 2, 4], "how often"),
+        **{
+            f"{what}_{when}": labelled((), value, "an error")
+            for what, values in {
+                "error_event": (0.9, 0.4),
+                "error_rare": (0.5, 0.5 - condition.labels.get("rate", 0.0)),
+                "error_background": (0.1, 0.1),
+                "accuracy_background": (0.8, 1.0),
+            }.items()
+            for when, value in zip(("initial", "final"), values, strict=True)
+        },
     }
-
-
-def test_the_rate_after_which_error_is_least_is_chosen(script, config):
-    error = {0.1: 0.4, 0.2: 0.3}
-    runs = {
-        c.name: {"error_rare": np.array([1, error[c.eta]]), "error_background": np.array([0, 0.1])}
-        for c in script.sweep_conditions(config)
+    if condition.kind == script.FREQUENCY:
+        return measure.dataset(bench.circuit, found)
+    times = [1.0, 2.0, 3.0] if condition["arm"] == script.REPLAY else []
+    found |= {
+        "reactivation_time": labelled("reactivation", times, "when", "s"),
+        "reactivated": labelled("reactivation", [0, 1, 0][: len(times)], "which"),
+        "rare_memory": labelled((), 0, "which memory"),
+        **{name: labelled((), 0.5, name) for name in script.RIPPLES},
     }
-    np.testing.assert_allclose(script.scores(config, runs), [0.25, 0.2])
-    assert script.chosen_rate(config, runs) == 0.2
+    if condition.kind == script.NIGHT and condition["salience"] == bench.settings.saliences[-1]:
+        row = np.ones(sum(a * b for a, b in map(bench.circuit.shape, bench.circuit.projections)), "f4")
+        found |= {name: labelled("synapse", row, name) for name in ("caused", "noise")}
+    return measure.dataset(bench.circuit, found)
 
 
-def results(script, config, arms):
-    """Runs of two seeds in which each arm has the change it is given."""
-    runs = {
-        c.name: {"error_rare": np.array([1, c.eta]), "error_background": np.zeros(2)}
-        for c in script.sweep_conditions(config)
-    }
-    for arm, run in arms.items():
-        runs |= {script.Condition(arm, 1.0, seed, 0.1).name: run for seed in config.seeds}
-    return script.Result(config, runs)
+def hops_of(script, condition) -> int:
+    """Hops that a run reaches: by what is not usual in it."""
+    if condition.kind == script.FREQUENCY:
+        return {0.1: 1, 0.3: 2}[condition["event_fraction"]]
+    if condition.kind == TUNING or condition["arm"] != script.REPLAY:
+        return 3 if condition["rate"] == 0.2 else 4
+    unusual = (condition["salience"] == 0.1, condition["rate"] == 0.1, condition["replay_rate"] == 1.5)
+    return {(): 5, (0,): 6, (1,): 7, (2,): 8}[tuple(np.flatnonzero(unusual).tolist())]
 
 
-def test_reach_counts_against_the_spread_of_sham_runs(script, config):
-    run = one_run([[0, 0, 0], [2, 1, 0], [2, 2, 0.5]], [[0, 0, 0], [1, 1, 1], [1, 1, 1]])
-    result = results(script, config, {script.REPLAY: run})
-    assert result.reached(result.of(script.REPLAY)).tolist() == [1, 1]
-    assert result.reached(result.of(script.REPLAY), 1).tolist() == [0, 0]
-    assert result.reached(result.of(script.REPLAY), 0).tolist() == [-1, -1]
+@pytest.fixture(scope="module")
+def done(script, settings, tmp_path_factory):
+    """The made-up runs, lived by nobody; and the conditions in the order in which they were asked for."""
+    asked = []
+
+    class Bench(script.OneEvent):
+        def prepare(self, progress):
+            progress(1.0)
+
+    def measured(bench, condition):
+        asked.append((condition, dict(bench.moments)))
+        return made_up(script, bench, condition)
+
+    study = replace(script.STUDY, bench=Bench, measure=measured)
+    out = tmp_path_factory.mktemp("one_time_event") / "run.h5"
+    recording = study.run(settings, out, jobs=1, show_progress=False)
+    study.show(recording)
+    assert out.with_suffix(".png").exists()
+    return recording, asked
 
 
-def test_replays_that_equal_a_real_event_by_hand(script, config):
-    floor = [[0, 0, 0]] * 2 + [[0.1, 0.1, 0.1]]
-    real = one_run([[0, 0, 0], [1, 1, 0], [2, 2, 0.05]], floor, n_rare=(0, 1, 2))
-    replayed = one_run([[0, 0, 0], [1, 2, 0], [1.5, 4, 0.05]], floor, n_rare=(0, 4, 8))
-    # Hop 0: both get to 1.5, after 8 replays and after 1.5 events. Hop 1: both to 2, after 4 and 2. Hop 2: noise.
-    found = results(script, config, {script.REPLAY: replayed, script.AFTER: real}).replays_per_event()
-    np.testing.assert_allclose(found, [[8 / 1.5, 2, np.nan]] * 2)
+def test_real_repetitions_have_the_moments_of_replay(script, done):
+    _, asked = done
+    kinds = [condition.kind for condition, _ in asked]
+    assert kinds[:4] == [TUNING] * 4
+    assert {condition["seed"] for condition, _ in asked[:4]} == set(TUNING_SEEDS)
+    assert all(not moments for _, moments in asked[:8])
+    for condition, moments in asked[8:]:
+        if condition.kind == script.NIGHT and condition["arm"] in (script.REAL, script.AFTER):
+            # Of three reactivations the second was of another memory.
+            assert moments[condition["seed"], condition["rate"]].tolist() == [1.0, 3.0]
 
 
-def test_only_change_in_the_direction_of_real_repetitions_counts_along_it(script, config):
-    from bioplastic_models import chain
+def test_every_arm_is_lived_at_the_rate_after_which_error_is_least(script, done):
+    recording, asked = done
+    nights = [condition for condition, _ in asked if condition.kind == script.NIGHT]
+    assert {c["arm"] for c in nights if c["rate"] == 0.1} == {script.REPLAY, script.REAL}
+    assert {c["arm"] for c in nights if c["rate"] == 0.2} == set(script.ARMS)
+    np.testing.assert_allclose(recording["learning_rate_sweep"]["error"], [0.25, 0.2])
+    assert script.rate_chosen(recording) == 0.2
 
-    from bioplastic import spiking
 
-    circuit = chain.circuit()
-    rng = np.random.default_rng(0)
+def test_the_summary_takes_each_measure_from_its_runs(script, done):
+    summary, seeds = done[0].summary, np.array([0, 1])
+    assert summary["reach"].sel(arm=script.REPLAY).values.tolist() == [4, 5]
+    assert summary["reach_night"].sel(arm=script.AFTER).values.tolist() == [2, 3]
+    assert summary["reach_salience"].values.tolist() == [[5, 6], [4, 5]]
+    assert (summary["reach_day"] == -1).all()
+    assert summary["reach_rate"].values.tolist() == [[6, 7], [4, 5]]
+    assert summary["reach_rate_real"].values.tolist() == [[3, 4], [2, 3]]
+    assert summary["reach_frequency"].values.tolist() == [[0, 1], [1, 2]]
+    assert summary["replay_rate"].values.tolist() == [0.4, 1.5]
+    assert summary["reach_replay_rate"].values.tolist() == [[4, 5], [7, 8]]
+    np.testing.assert_allclose(summary["replay_fraction"], 4 * float(chain.timing().event) / 20)
+    np.testing.assert_allclose(summary["share_written"], [[0.05, 0.05], [0.5, 0.5]])
+    for name, gained in (("event_error", -0.5), ("rare_error", -0.2), ("background_accuracy", 0.2)):
+        np.testing.assert_allclose(summary[name], np.full((9, 2), gained))
+    # Where real repetitions change anything, a replay changes as much; beyond there is nothing to compare.
+    both = np.arange(12) < 3 + seeds[:, None]
+    np.testing.assert_allclose(summary["replays_per_event"], np.where(both, 1, np.nan))
+    np.testing.assert_allclose(summary["change_ratio"], np.where(both, 1, np.nan))
+
+
+def test_only_change_in_the_direction_of_real_repetitions_counts_along_it(script):
+    circuit, rng = chain.circuit(), np.random.default_rng(0)
     # Real repetitions change hops 0 and 1; the other arm the same at hop 0, and something orthogonal at hop 1.
-    by_projection = {p.name: np.zeros(circuit.shape(p)) for p in circuit.projections}
     near, next_to_it = circuit.projections[-1].name, circuit.projections[-2].name
-    by_projection[near] = rng.normal(size=by_projection[near].shape)
-    by_projection[next_to_it][0, 0] = 1.0
-    real = spiking.flat(circuit, by_projection)
-    other = dict(by_projection)
-    other[next_to_it] = np.zeros_like(other[next_to_it])
+    real = {p.name: np.zeros(circuit.shape(p)) for p in circuit.projections}
+    real[near] = rng.normal(size=real[near].shape)
+    real[next_to_it][0, 0] = 1.0
+    other = real | {next_to_it: np.zeros_like(real[next_to_it])}
     other[next_to_it][0, 1] = 50.0
-    noise = np.full(real.shape, 1e-3)
-    looks = [[0] * 12] * 3
-    runs = {
-        script.AFTER: one_run(looks, looks, caused=real, noise=noise),
-        script.SHUFFLED: one_run(looks, looks, caused=spiking.flat(circuit, other), noise=noise),
-    }
-    result = results(script, config, runs)
-    assert result.reached_along(script.AFTER).tolist() == [1, 1]
-    assert result.reached_along(script.SHUFFLED).tolist() == [0, 0]
+    rows = np.array([[spiking.flat(circuit, one)] * 2 for one in (real, other)])
+    arms = xr.Dataset(
+        {name: (("arm", "seed", "synapse"), x) for name, x in (("caused", rows), ("noise", np.full_like(rows, 1e-3)))}
+    )
+    found = script.reached_along(circuit, arms, arms["caused"].isel(arm=0))
+    assert found.values.tolist() == [[1, 1], [0, 0]]
 
 
-def test_a_verdict_turns_with_its_data(script, config):
-    arms = list(script.CONTROLS)
+def test_a_life_is_lived_beside_shams_that_remember_the_same(script, settings):
+    bench = script.OneEvent(settings)
+    bench.start = {0: None}
+    condition = script.Condition(script.NIGHT, {"arm": script.OFF, "seed": 0, "rate": 0.1}, bench.learners[0])
+    life, sham, other = bench.trio(condition, bench.world.day(0, 1.0))
+    assert replace(sham, schedule=life.schedule) == life
+    # Only the spike phases are others, so that the hippocampus draws the same.
+    assert other == replace(sham, phases=OTHER_PHASES)
+
+
+# ------------------------------------------------------------------------------------------ what is said
+
+
+def test_a_verdict_turns_with_its_data(script, tmp_path):
+    arms = list(script.ARMS)
     far, near = np.full(2, 8.0), np.full(2, 2.0)
+    made = Provenance.here(title="", settings={"n_trials": 40}, circuit="", code="", script="", source="")
 
     def said(replayed, shuffled, written):
-        reach = np.array(
-            [
-                {script.REAL: far, script.AFTER: far, script.REPLAY: replayed, script.SHUFFLED: shuffled}.get(arm, near)
-                for arm in arms
-            ]
+        given = {script.REAL: far, script.AFTER: far, script.REPLAY: replayed, script.SHUFFLED: shuffled}
+        reach = (("arm", "seed"), np.array([given.get(arm, near) for arm in arms]))
+        summary = xr.Dataset(
+            {
+                "reach": reach,
+                "reach_night": reach,
+                "reach_along": reach,
+                "event_error": (("arm", "seed"), 5 - reach[1]),
+                "share_written": (("salience", "seed"), np.array([written, [1.0, 1.0]])),
+                "reach_frequency": (("event_fraction", "seed"), np.array([[5, 5], [1, 1.0]])),
+                "replay_fraction": (("replay_rate", "seed"), np.array([[0.1, 0.01]])),
+                "reach_replay_rate": (("replay_rate", "seed"), np.array([[6.0, 2.0]])),
+            },
+            {"arm": arms, "salience": [0.1, 1.0], "event_fraction": [0.1, 0.01], "replay_rate": [0.4]},
         )
-        summary = {
-            "arm": arms,
-            "reach": reach,
-            "reach_night": reach,
-            "reach_along": reach,
-            "event_error": 5 - reach,
-            "share_written": np.array([written, [1.0, 1.0]]),
-            "event_fraction": np.array([0.1, 0.01]),
-            "reach_frequency": np.array([[5, 5], [1, 1.0]]),
-            "replay_rate": np.array([0.4]),
-            "replay_fraction": np.array([[0.1, 0.01]]),
-            "reach_replay_rate": np.array([[6.0, 2.0]]),
-        }
-        return script.verdicts(script.Done(config, summary, {}, {}))
+        return list(script.statements(Recording(tmp_path / "run.h5", made, {"summary": summary})))
 
     good, bad = said(far - 1, near, np.zeros(2)), said(near, far, np.array([0.2, 0.1]))
     assert all("DOES NOT HOLD" not in line for line in good)

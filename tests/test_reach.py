@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bioplastic import reach
-from bioplastic.circuit import Circuit, Population, Projection
-from bioplastic.statistics import explained, first_reaching, spread, survival
+from bioplastic.circuit import Circuit, Population, Projection, Weights
+from bioplastic.statistics import explained, spread
 
 CHAIN = Circuit(
     (Population("x", 2, "input"), Population("h", 2), Population("y", 1, "error source")),
@@ -141,6 +141,34 @@ def test_slope_along_an_axis():
     assert reach.slope(values[:, :2].swapaxes(1, 2), [0.0, 1.0, 2.0], axis=1)[0].tolist() == pytest.approx([1.5, 2.0])
 
 
+def test_weights_that_moved():
+    """The root mean square of the weights is 1, so that one of four moves by more than a hundredth, and two not."""
+    circuit = Circuit(
+        (Population("x", 2, "input"), Population("c", 1, "input"), Population("y", 2, "error source")),
+        (Projection("x", "y"), Projection("c", "y", plastic=False)),
+    )
+    old = {"x_to_y": np.array([[1.0, -1.0], [1.0, -1.0]]), "c_to_y": np.ones((2, 1))}
+    new = {"x_to_y": np.array([[1.011, -1.0], [1.009, -1.0]]), "c_to_y": 2 * np.ones((2, 1))}
+    found = reach.moved(circuit, Weights(old, {"y": np.zeros(2)}), Weights(new, {"y": np.zeros(2)}))
+    np.testing.assert_allclose(found, [[0.25], [0.5]])
+    np.testing.assert_array_equal(reach.n_plastic(circuit), [4])
+    all_fixed = Circuit(
+        circuit.populations, tuple(Projection(p.source, p.target, plastic=False) for p in circuit.projections)
+    )
+    assert np.isnan(reach.moved(all_fixed, Weights(old, {}), Weights(new, {}))).all()
+
+
+def test_projections_of_one_hop_are_taken_together():
+    """Two projections into the error source, each with its own scale: one of the four weights moves."""
+    circuit = Circuit(
+        (Population("x", 1, "input"), Population("z", 3, "input"), Population("y", 1, "error source")),
+        (Projection("x", "y"), Projection("z", "y")),
+    )
+    old = {"x_to_y": np.array([[100.0]]), "z_to_y": np.ones((1, 3))}
+    new = {"x_to_y": np.array([[100.5]]), "z_to_y": np.array([[1.0, 1.5, 1.0]])}
+    np.testing.assert_allclose(reach.moved(circuit, Weights(old, {}), Weights(new, {})), [[0.25], [0.5]])
+
+
 def test_spread_of_what_no_seed_has_is_unknown():
     with warnings.catch_warnings(action="error"):
         found = spread([[3.0, np.nan], [np.nan, np.nan]])
@@ -158,23 +186,23 @@ def test_variance_explained_by_a_line():
     assert np.isnan(explained(np.full(3, np.nan), x))
 
 
-def test_the_first_look_at_a_level_or_none():
-    when = np.array([10.0, 20.0, np.nan, 100.0])
-    assert first_reaching([0.1, 0.5, np.nan, 0.9], when, 0.5) == 20
-    assert first_reaching([0.1, 0.4, np.nan, 0.6], when, 0.5) == 100
-    assert np.isnan(first_reaching([0.1, 0.4, np.nan, 0.4], when, 0.5))
+def test_along_a_direction_counts_what_goes_there_and_nothing_that_is_orthogonal():
+    direction = weights([[0, 3], [4, 0]], [[0, 0]])
+    found = reach.along(CHAIN, weights([[9, 3], [4, 0]], [[1, 1]]), direction)
+    assert found.tolist() == [0, 5]  # no direction at hop 0
+    assert reach.along(CHAIN, weights([[0, -6], [-8, 0]], [[1, 1]]), direction)[1] == -10
 
 
-def test_survival_is_that_of_kaplan_and_meier():
-    # At 10 one of four is corrected, at 20 one of the two that are still watched (one left at 15): 3/4, then 3/8.
-    time, alive = survival(np.array([10.0, 15.0, 20.0, 30.0]), np.array([True, False, True, False]))
-    at = dict(zip(time.tolist(), alive.tolist(), strict=True))
-    assert at[0] == 1
-    assert at[10] == pytest.approx(3 / 4)
-    assert at[20] == pytest.approx(3 / 8)
-    assert alive[-1] == pytest.approx(3 / 8)
+def test_events_that_are_equivalent_are_read_at_the_smaller_end():
+    floor = [[0, 0, 0.1]] * 2
+    # One kind gets to 1.5 after 8 events, the other after 1.5; then one to 2 after 4 and the other after 2.
+    assert reach.equivalent([[0, 1, 1.5], [0, 1, 2]], [[0, 4, 8], [0, 1, 2]], floor) == pytest.approx(8 / 1.5)
+    assert reach.equivalent([[0, 2, 4], [0, 1, 2]], [[0, 4, 8], [0, 1, 2]], floor) == 2
+    # What falls again counts as what it was.
+    assert reach.equivalent([[0, 3, 2], [0, 1, 2]], [[0, 3, 8], [0, 1, 2]], floor) == pytest.approx(2 / 2)
 
 
-def test_survival_without_a_correction_stays_at_1():
-    _, alive = survival(np.array([30.0, 30.0]), np.array([False, False]))
-    assert (alive == 1).all()
+def test_nothing_is_equivalent_to_noise_or_to_no_event():
+    floor = [[0, 0, 0.1]] * 2
+    assert np.isnan(reach.equivalent([[0, 0, 0.05], [0, 1, 2]], [[0, 4, 8], [0, 1, 2]], floor))
+    assert np.isnan(reach.equivalent([[0, 1, 2], [0, 1, 2]], [[0, 4, 8], [0, 0, 0]], floor))

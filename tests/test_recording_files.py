@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from recordings import CIRCUIT, GOLDEN, MAKE, ROOT, RUNS, SOURCE, provenance, record, refused, summary
+from test_readme import DRIVER, fenced_blocks
 
 from bioplastic.recording import files as recording_files
 from bioplastic.recording import labelled, open_recorder, read, stack
@@ -99,11 +100,12 @@ def test_every_dataset_has_a_checksum_a_unit_a_name_and_scales(out):
             assert item.attrs["units"], name
             assert item.attrs["long_name"], name
             assert "_FillValue" not in item.attrs, name
+            if item.is_scale:  # of itself; one of text has a second axis, its characters
+                continue
             for axis, size in zip(item.dims, item.shape, strict=True):
-                scales = list(axis.values()) or [item]
-                assert len(scales) == 1, name
-                assert scales[0].shape[0] == size, name  # a scale of text has a second axis, its characters
-                assert scales[0].parent == item.parent, name
+                assert len(axis) == 1, name
+                assert axis[0].shape[0] == size, name
+                assert axis[0].parent == item.parent, name
 
 
 def test_only_large_arrays_are_compressed(tmp_path):
@@ -157,6 +159,14 @@ def test_values_of_every_sort_come_back_to_the_bit(tmp_path, values):
         assert found["x"].dtype.kind == values.dtype.kind
         if values.dtype.kind == "f":
             np.testing.assert_array_equal(np.signbit(found["x"]), np.signbit(values))
+
+
+def test_a_variable_may_have_the_name_of_an_axis_of_others(tmp_path):
+    dataset = xr.Dataset({"hop": labelled("event", [1, 2], "hop"), "x": labelled("hop", [1.0, 2.0, 3.0], "x")})
+    recording_files.write_datasets(tmp_path / "x.h5", [("g", dataset)], {})
+    groups, attributes = recording_files.read_datasets(tmp_path / "x.h5")
+    xr.testing.assert_identical(groups["g"], dataset)
+    assert attributes == {}
 
 
 def test_long_texts_go_into_it(tmp_path):
@@ -473,3 +483,26 @@ def test_every_attribute_is_in_the_documentation():
     assert set(provenance().attributes) <= named
     assert {"n_<dim>", "has_<name>"} <= set(re.findall(r"`([^`\s]+)`", text))
     assert {"length_of", "presence_of", "padded_from"} <= named
+
+
+def test_code_of_the_documentation_runs(tmp_path):
+    """In a fresh interpreter, one block after the other, beside a copy of the golden recordings."""
+    text = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
+    blocks = [(block.line, block.text) for block in fenced_blocks(text) if block.language == "python"]
+    assert len(blocks) == 6
+    shutil.copytree(GOLDEN.parent, tmp_path / "data" / "golden")
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER], input=json.dumps(blocks), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert json.loads((tmp_path / "done.json").read_text()) == 6, done.stderr
+    for line in (
+        "[ 2 -1  3]",
+        "('run', 'event', 'hop') relative change of the weights [0 1 2]",
+        "s ['/learning/run', '/learning/event']",
+        "[0.    0.125 0.25  0.375 0.5  ]",
+        "['error relay', 'error relay', 'Rückwärts', 'Rückwärts']",
+        "('frozen', 'learning') ('learner', 'seed')",
+        "[5 6]",
+        "1 ('frozen', 'learning', 'tuning')",
+    ):
+        assert line in done.stdout, done.stdout

@@ -1,6 +1,7 @@
 """Labelled arrays: what is refused, how runs are put side by side, and that they come apart again as they were."""
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ def test_an_array_gets_its_name_unit_and_codes():
     assert labelled(("post", "pre"), np.zeros((2, 3)), "weights", "mV").attrs["units"] == "mV"
     assert labelled((), 3, "number").ndim == 0
     assert labelled("event", [True, False], "shown", flags=("no", "yes")).attrs["flag_values"].dtype == "int8"
+    assert labelled("event", [], "none at all", flags=("no", "yes")).attrs["flag_values"].dtype == "int8"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,11 @@ def test_an_array_that_is_not_what_it_is_called_is_refused(arguments, flags, mes
 
 def variable(dims="hop", values=(1.0, 2.0), **attributes) -> xr.Variable:
     return xr.Variable(dims, np.asarray(values), {"units": "1", "long_name": "x"} | attributes)
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    TWICE = xr.Dataset({"x": variable(("cell", "cell"), np.ones((2, 2)))})
 
 
 @pytest.mark.parametrize(
@@ -98,6 +105,11 @@ def variable(dims="hop", values=(1.0, 2.0), **attributes) -> xr.Variable:
         (xr.Dataset({".x": variable()}), "named '.x'"),
         (xr.Dataset({3: variable()}), "named 3"),
         (xr.Dataset({"x": variable("my hop")}), "named 'my hop'"),
+        (
+            xr.Dataset({"x": variable("string2")}),
+            "learning: the dimension string2 has a name for the characters of text",
+        ),
+        (TWICE, r"learning: two axes of x have the same name, \('cell', 'cell'\); tell them apart"),
         (
             xr.Dataset({"x": variable("run")}),
             "the name 'run' is that of the runs of a kind, side by side; choose another",

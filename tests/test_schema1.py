@@ -156,12 +156,12 @@ def test_every_run_variable_is_a_field_and_the_other_way_round():
     [COORDINATES, RUN_VARIABLES, WEIGHT_VARIABLES, SPIKE_VARIABLES, SUMMARY_VARIABLES, SWEEP_VARIABLES],
 )
 def test_every_variable_is_in_the_documentation(table):
-    text = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "recording-v1.md").read_text(encoding="utf-8")
     for name, row in table.items():
         meanings = f"; {', '.join(f'{code} {word}' for code, word in enumerate(row.flags))}" if row.flags else ""
         axes = ", ".join(row.dims) or "(scalar)"
         line = f"| `{name}` | {axes} | {row.dtype} | {row.units} | {row.long_name}{meanings} |"
-        assert line in text.splitlines(), f"docs/recording.md lacks the line\n{line}"
+        assert line in text.splitlines(), f"docs/recording-v1.md lacks the line\n{line}"
 
 
 # What is written is read back
@@ -359,7 +359,7 @@ def test_h5py_reads_without_this_library(finished):
 
 def test_recipes_of_the_documentation_run(finished, monkeypatch, capsys):
     pytest.importorskip("h5netcdf")
-    text = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "recording-v1.md").read_text(encoding="utf-8")
     recipes = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(recipes) == 3
     monkeypatch.chdir(finished.parent)
@@ -517,7 +517,7 @@ def test_killed_while_adding_runs_loses_at_most_the_run_in_hand(tmp_path):
         import sys
         sys.path[:0] = {[str(ROOT), str(ROOT / "tests")]}
         from pathlib import Path
-        from test_recording import begin, make_run
+        from test_schema1 import begin, make_run
         experiment = begin(Path({str(out)!r}))
         for number in range(10_000):
             experiment.add(f"run{{number}}", make_run(number))
@@ -874,7 +874,7 @@ def test_unknown_variables_of_a_later_release_are_left_alone(finished):
 
 
 def test_golden_recordings_are_still_read():
-    golden = sorted((ROOT / "data" / "golden").glob("*.h5"))
+    golden = sorted((ROOT / "data" / "golden").glob("*-v1.h5"))
     assert golden, "data/golden holds no recording"
     versions = set()
     for path in golden:

@@ -460,11 +460,3 @@ def test_start_acts_and_has_no_use_for_its_report() -> None:
     np.testing.assert_allclose(singular, 2)
     # Rates of 1/2 at the state, and nobody asking, give potentials of 0 on the way to the report.
     np.testing.assert_allclose(start.forward["s1_to_r1"].sum(1) / 2 + start.bias["r1"], 0, atol=1e-12)
-
-
-def test_every_variable_is_in_the_documentation(recording, root) -> None:
-    lines = (root / "docs" / "recording.md").read_text(encoding="utf-8").splitlines()
-    for name, one in recording.summary.variables.items():
-        dtype = "str" if one.dtype.kind == "U" else str(one.dtype)
-        line = f"| `{name}` | {', '.join(one.dims)} | {dtype} | {one.attrs['units']} | {one.attrs['long_name']} |"
-        assert line in lines, f"docs/recording.md lacks the line\n{line}"

@@ -157,6 +157,20 @@ def test_what_a_runtime_life_leaves_is_its_own(runtime):
         assert array.flags.owndata
 
 
+@pytest.mark.parametrize("mode", ["compiled", "runtime"])
+def test_a_life_may_have_a_task_of_its_own(mode, request):
+    """Rows 4 and 5 of the task as rows 0 and 1 of a smaller one: the same life. The next one has the model's again."""
+    lives = request.getfixturevalue(mode)
+    small = replace(
+        TASK, stimuli=TASK.stimuli[4:], outcomes=TASK.outcomes[4:], label=np.arange(2), held_out=TASK.held_out[4:],
+        rare_label=1,
+    )  # fmt: skip
+    wanted = lives.live(a_life(Event(4, 5), Event(5, 4)))
+    assert_same(lives.live(a_life(Event(0, 1), Event(1, 0), task=small)), wanted)
+    assert_same(lives.live(a_life(Event(4, 5), Event(5, 4))), wanted)
+    assert lives.live(a_life(Event(0, 1), Event(1, 0))).prediction[0] != pytest.approx(wanted.prediction[0], abs=1e-3)
+
+
 def test_lives_leave_no_trace(compiled):
     """A model is not changed by what it lives, nor is the life."""
     before = {name: w.copy() for name, w in WEIGHTS.forward.items()}
@@ -471,6 +485,21 @@ def test_learning_that_diverges_is_noticed(compiled):
             {"rule": EquilibriumRelay()},
             CompilationError,
             "rule is EquilibriumRelay, the model was made for ErrorRelay; make a model for each kind of rule.",
+        ),
+        (
+            {"task": random_patterns(7, 16, 4, seed=0)},
+            CompilationError,
+            "the life's task has 7 stimuli for 16 cells, the model room for 6 for 16; make the model with",
+        ),
+        (
+            {"task": random_patterns(6, 16, 5, seed=0)},
+            CompilationError,
+            "the life's task has 6 outcomes for 5 cells, the model room for 6 for 4",
+        ),
+        (
+            {"task": random_patterns(2, 16, 4, seed=0), "schedule": Schedule.of([Event(2, 0)])},
+            ScheduleError,
+            "stimulus = 2, but the task has 2",
         ),
         ({"rule": Backprop(0.1)}, CompilationError, "the life's rule is Backprop, the model was made for ErrorRelay"),
         ({"rule": RadiusRelay(radius=2)}, CompilationError, "the life's rule is RadiusRelay, the model was made for"),

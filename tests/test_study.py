@@ -5,12 +5,14 @@ import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 from brian2 import ms
 from made_up import MadeUpRuns
+from rich.table import Table
 
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import Timing, random_life
@@ -25,7 +27,16 @@ from bioplastic.study.record import of_lives
 from bioplastic.study.report import rows, said, written
 from bioplastic.study.run import Stopped
 from bioplastic.study.summary import by_labels
-from bioplastic.study.tuning import TUNING, choose, rate_reaching, scores, sweep, tuning_conditions
+from bioplastic.study.tuning import (
+    TUNING,
+    best_for_others,
+    choose,
+    rate_reaching,
+    scores,
+    sweep,
+    tried,
+    tuning_conditions,
+)
 from bioplastic.tasks import random_patterns
 
 
@@ -315,13 +326,33 @@ def test_rates_are_chosen_by_the_mean_over_networks_the_smallest_of_equals():
     learners = [Learner("one", Backprop, rates=(0.1, 0.2, 0.4)), Learner("two", Backprop, rates=(1.0, 2.0))]
     score = np.array([[1.0, 3.0, 3.0], [5.0, 4.0, np.nan]])
     assert choose(learners, score) == {"one": 0.2, "two": 1.0}
-    tried = sweep(learners, score)
-    np.testing.assert_array_equal(tried["rate"], [[0.1, 0.2, 0.4], [1.0, 2.0, np.nan]])
-    assert tried["on_edge"].values.tolist() == [False, True]
+    swept = sweep(learners, score)
+    np.testing.assert_array_equal(swept["rate"], [[0.1, 0.2, 0.4], [1.0, 2.0, np.nan]])
+    assert swept["on_edge"].values.tolist() == [False, True]
     planned = tuning_conditions(learners, seeds=(7, 8), event_fraction=0.3)
     assert len(planned) == 2 * 3 + 2 * 2
     assert planned[1].labels == {"learner": "one", "event_fraction": 0.3, "rate": 0.1, "seed": 8}
     assert {c.kind for c in planned} == {TUNING}
+
+
+def test_a_seed_gets_the_rate_that_is_best_for_all_others():
+    """Seed 0 is best at rate 1, and the two others together at rate 2 (1.3 against 1.2), and so on."""
+    score = np.array([[0.9, 0.5, 0.5], [0.95, 0.6, 0.6], [0.1, 0.9, 0.4]])
+    # Means of the others, by rate: seed 0: 0.5, 0.6, 0.65; seed 1: 0.7, 0.775, 0.25; seed 2: 0.7, 0.775, 0.5.
+    np.testing.assert_array_equal(best_for_others(score), [2, 1, 1])
+    np.testing.assert_array_equal(best_for_others(score[:, :1]), [1])
+    np.testing.assert_array_equal(best_for_others(np.array([[0.2, 0.3], [0.2, 0.3]])), [0, 0])
+    np.testing.assert_array_equal(best_for_others(np.vstack([score, np.full(3, np.nan)])), [2, 1, 1])
+
+
+def test_what_was_tried_stands_by_rate_and_network():
+    learners = [Learner("one", Backprop, rates=(0.1, 0.2)), Learner("two", Backprop, rates=(1.0,))]
+    planned = tuning_conditions(learners[:1], seeds=(7, 8))
+    runs = SimpleNamespace(of=lambda kind: [(c, xr.Dataset({"x": c["rate"] + c["seed"]})) for c in planned])
+    found = tried(runs, learners, (7, 8), lambda run: float(run["x"]))
+    np.testing.assert_allclose(found, [[[7.1, 8.1], [7.2, 8.2]], np.full((2, 2), np.nan)])
+    several = tried(runs, learners, (7, 8), lambda run: [float(run["x"]), 0.0], shape=(2,))
+    np.testing.assert_allclose(several[0, 1], [[7.2, 0], [8.2, 0]])
 
 
 def test_of_one_rate_there_is_nothing_to_choose():
@@ -497,10 +528,21 @@ def test_a_study_of_ones_own_in_thirty_lines(tmp_path, cpp_compiler):
     assert dict(done.summary["reach"].sizes) == {"learner": 2, "event_fraction": 2, "seed": 2}
     assert (done.summary["reach"].sel(learner="backprop") == 1).all()
     assert read(tmp_path / "mine.h5").provenance.circuit == circuit.to_json()
-    (shown,) = study.tables(done)
-    assert shown.row_count == 6
+    assert study.table(done).row_count == 6
+    assert len(study.figure(done).axes) >= 2
     assert len(list(study.statements(done))) >= 2
 
 
 def test_paths_may_be_strings(tmp_path):
     assert run(a_study(), str(tmp_path / "deep" / "tiny.h5")).path == Path(tmp_path, "deep", "tiny.h5")
+
+
+def test_where_a_recording_goes_and_comes_from_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = a_study(tables=lambda recording: [Table(recording.provenance.title)])
+    study.run(show_progress=False)
+    assert study.path().exists() and study.path() == Path("data/runs/tiny.h5")
+    assert study.path("quick") == Path("data/runs/tiny-quick.h5")
+    assert study.table().columns[0].header == "Nothing happens"
+    with pytest.raises(StudyError, match="tiny has no figures: give its study"):
+        study.figure()

@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 from brian2 import ms
 
-from bioplastic import reach
+from bioplastic import reach, twin
 from bioplastic.circuit import Circuit, Population, Projection, Weights
 from bioplastic.events import OWN_PREDICTION, Event, Kind, Schedule, Timing
-from bioplastic.life import Life, Lived, SpikeTrain
+from bioplastic.life import Life, Lived, Remembered, SpikeTrain
 from bioplastic.rules.backprop import Backprop
 from bioplastic.rules.error_relay import ErrorRelay
 from bioplastic.study import Bench, Learner, feedback, measure
@@ -45,6 +45,23 @@ def test_changes_are_relative_to_the_start():
     assert found["change_sham"].values == pytest.approx(np.array([[0.1, 0]]))
 
 
+def test_what_goes_along_the_gradient_is_counted_per_rare_event():
+    rng = np.random.default_rng(0)
+    task = random_patterns(3, 2, 1, seed=0)
+    start = Weights({"x_to_h": rng.normal(0, 1, (2, 2)), "h_to_y": rng.normal(0, 1, (1, 2))}, NOTHING.bias)
+    rare = np.array([1, 2])
+    gradient = twin.gradient(CHAIN, start, task.stimuli[rare], task.outcomes[task.label[rare]])
+    step = {name: start.forward[name] + 0.1 * gradient[name] for name in gradient}
+    against = {name: start.forward[name] - 0.1 * gradient[name] for name in gradient}
+    expected = reach.relative_change(CHAIN, step, start.forward, start.forward) / 2
+    assert (expected > 0).all()
+    for end, sign in ((step, 1), (against, -1)):
+        real = Weights(end, NOTHING.bias)
+        found = measure.along_gradient(CHAIN, task, start, real, start, rare=rare)
+        np.testing.assert_allclose(found, sign * expected)
+    np.testing.assert_array_equal(measure.along_gradient(CHAIN, task, start, start, start, rare=rare), [0, 0])
+
+
 def test_mismatch_is_per_cell_and_event_before_at_and_after_the_occurrences():
     life = Schedule.of([OFTEN, OFTEN, RARE, OFTEN, RARE, OFTEN, OFTEN])
     spikes = np.array([[1, 4], [3, 0], [8, 2], [9, 9], [2, 2], [0, 6], [5, 0]])
@@ -74,6 +91,72 @@ def test_latency_is_from_the_outcome_to_the_first_error_spike_that_differs():
     found = measure.latency(CHAIN, [(soon, sham), (here_only, sham)], 1, timing)["latency"].values
     assert found[0] == pytest.approx(20)
     assert np.isnan(found[1])  # a hop that one of the events does not reach has no mean
+
+
+def test_changes_since_the_first_look_leave_out_what_was_there_before():
+    start = Weights({name: np.array([[3.0, 4.0]]) for name in ("x_to_h", "h_to_y")}, {})
+
+    def looks(*near):
+        by = ({"h_to_y": np.array([[0, one]]), "x_to_h": np.zeros((1, 2))} for one in near)
+        return [Weights({name: w + one[name] for name, w in start.forward.items()}, {}) for one in by]
+
+    # Beyond the sham run there is 1 at the first look, then 1.5 and 4; between shams 0.5, then 0.5 and 1.
+    found = measure.changes_since(CHAIN, start, looks(1, 2, 5), looks(0, 0.5, 1), looks(0.5, 1, 2))
+    assert found["change_since"].values == pytest.approx(np.array([[0, 0], [0.1, 0], [0.6, 0]]))
+    assert found["change_since_floor"].values == pytest.approx(np.array([[0, 0], [0, 0], [0.1, 0]]))
+
+
+def test_front_is_the_first_error_spike_of_every_hop_from_the_onset_on():
+    lived = spiking([0.5, 1.21, 1.22, 1.25, 1.26], [4, 4, 4, 2, 3])
+    found = measure.front(CHAIN, lived, 1.2)["front"]
+    assert found.values == pytest.approx([10, 50])
+    assert found.attrs["units"] == "ms"
+    assert np.isnan(measure.front(CHAIN, spiking([1.3, 1.1], [4, 3]), 1.2)["front"].values[1])
+
+
+def test_surprise_is_the_mismatch_of_the_error_source_while_the_world_drives_it():
+    # Of the source alone, within 120 ms of the outcome; cell 4 is the source.
+    lived = spiking([0.9, 1.0, 1.05, 1.06, 1.11, 1.13], [4, 4, 4, 2, 4, 4])
+    assert measure.surprise(CHAIN, lived, 1.0, Timing(outcome=120 * ms), theta=0.5) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("spikes", "expected"),
+    [
+        ([0.9, 1.02, 1.06, 1.1, 1.3, 1.31], 0.1),  # before the outcome, then, after 200 ms, recalled again
+        (np.arange(1.0, 1.4, 0.04), 0.36),  # no silence
+        *((gone, 0) for gone in ([], [0.98], [1.06, 1.07])),
+    ],
+)
+def test_stimulus_is_there_until_the_first_silence(spikes, expected):
+    # Spikes of other cells, such as those of cell 2, say nothing of a stimulus.
+    time = np.sort([*spikes, *np.arange(1.0, 2.0, 0.01)])
+    cell = np.where(np.isin(time, spikes), 0, 2)
+    lived = replace(spiking([], []), spikes=SpikeTrain(time, cell))
+    assert measure.time_there(CHAIN, lived, 1.0, silence=0.05) == pytest.approx(expected)
+
+
+def test_ripples_end_where_an_index_cell_pauses():
+    # Cell 3 twice at 200 Hz: 10 ms, then 5 ms after a pause; cell 7 once in between: 0 ms.
+    time = np.array([0.100, 0.105, 0.107, 0.110, 0.200, 0.205])
+    cell = np.array([3, 3, 7, 3, 3, 3])
+    np.testing.assert_allclose(np.sort(measure.ripple_lengths(time, cell)), [0, 0.005, 0.010], atol=1e-12)
+    assert measure.ripple_lengths(np.empty(0), np.empty(0, int)).size == 0
+
+
+def test_reactivations_are_counted_per_time_and_memory():
+    nothing = np.empty(0)
+    train = SpikeTrain(np.array([0.100, 0.105]), np.array([3, 3]))
+    happened = Remembered(None, np.array([0.1, 0.5, 0.9, 1.5]), np.array([2, 0, 2, 2]), nothing, nothing, train)
+    found = measure.reactivations(happened, duration=2.0, of=2)
+    assert (found["reactivation_rate"].item(), found["share_reactivated"].item()) == (2, 0.75)
+    assert found["ripple_length_mean"].item() == pytest.approx(5)
+    silent = replace(
+        happened, reactivated=nothing, reactivation_time=nothing, index_spikes=SpikeTrain(nothing, nothing)
+    )
+    found = measure.reactivations(silent, duration=2.0, of=2)
+    assert found["reactivation_rate"].item() == 0
+    assert np.isnan([found["share_reactivated"].item(), found["ripple_length_mean"].item()]).all()
 
 
 # ------------------------------------------------------------------------------------------ lives beside their shams

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, digits, random_patterns
+from bioplastic.tasks import OUTCOME_RANGE, STIMULUS_RANGE, digits, random_patterns, validation
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +88,12 @@ def test_bad_task(changes, message):
 def test_bad_rare_digit():
     with pytest.raises(ValueError, match="rare_label = 10 labels no stimulus"):
         digits(rare_label=10)
+
+
+def test_validation_images_are_a_share_of_every_digits_and_none_is_held_out(task):
+    chosen = validation(task, 0.25)
+    np.testing.assert_array_equal(chosen, validation(digits(), 0.25))
+    assert not task.held_out[chosen].any()
+    assert (np.diff(chosen) > 0).all()
+    left = np.bincount(task.label[~task.held_out], minlength=10)
+    np.testing.assert_array_equal(np.bincount(task.label[chosen], minlength=10), np.round(0.25 * left))

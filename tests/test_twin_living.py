@@ -13,7 +13,7 @@ from small_twins import LOCAL, TASK, assert_same, chain, graph, random_weights, 
 
 from bioplastic.cells import phi  # noqa: E402
 from bioplastic.circuit import Circuit, Feedback, Population, Projection, Weights  # noqa: E402
-from bioplastic.events import Event, Kind, Schedule, ScheduleError, probes  # noqa: E402
+from bioplastic.events import NO_OUTCOME, OWN_PREDICTION, Event, Kind, Schedule, ScheduleError, probes  # noqa: E402
 from bioplastic.hippocampus import Memory, Replay  # noqa: E402
 from bioplastic.life import Life  # noqa: E402
 from bioplastic.rules import backprop, latent_equilibrium, predictive_coding  # noqa: E402
@@ -87,6 +87,23 @@ def test_many_lives_at_once_are_the_single_ones(rules):
         for batched, single in zip([*one.snapshots, one.weights], [*alone.snapshots, alone.weights], strict=True):
             for name in single.forward:
                 np.testing.assert_allclose(batched.forward[name], single.forward[name], rtol=close, atol=close / 1e3)
+
+
+def test_a_life_may_have_a_task_of_its_own():
+    """Of other patterns, another number of them, and cells of whose outcome nothing is known; others live beside."""
+    circuit, weights = graph(), random_weights(graph())
+    own = replace(random_patterns(4, 8, 3, seed=1), reward=np.array([[1.0, 0.0, 1.0]] * 4))
+    schedule = Schedule.of([Event(0, 3), Event(3, 0), Event(2, OWN_PREDICTION), Event(1, NO_OUTCOME, Kind.PROBE)])
+    lives = [Life(schedule, Backprop(eta=0.3), weights, task=one) for one in (own, None, own, None)]
+    found = live(circuit, TASK, lives)
+    for k, task in enumerate((own, TASK, own, TASK)):
+        (alone,) = live(circuit, task, [replace(lives[k], task=None)])
+        np.testing.assert_allclose(found[k].prediction, alone.prediction, rtol=1e-12)
+        for name, w in alone.weights.forward.items():
+            np.testing.assert_allclose(found[k].weights.forward[name], w, rtol=1e-12)
+    assert np.abs(found[0].prediction - found[1].prediction).max() > 1e-3
+    with pytest.raises(ScheduleError, match="stimulus = 4, but the task has 4"):
+        live(circuit, TASK, [Life(Schedule.of([Event(4, 0)]), Backprop(eta=0.3), weights, task=own)])
 
 
 def test_start_weights_are_left_alone():

@@ -17,6 +17,7 @@ from bioplastic.plots.pages import heading, letter, letters, note, nothing, over
 from bioplastic.plots.reach import reach_figure
 from bioplastic.plots.style import DOTTED, GREY, MM, WIDTH, ZERO, Style, looks, styles
 from bioplastic.plots.survival import survival_curve
+from bioplastic.plots.transfer import accuracy_matrix, by_learner, kept_by_learned
 
 __all__ = [
     "DOTTED",
@@ -26,9 +27,11 @@ __all__ = [
     "ZERO",
     "LogRange",
     "Style",
+    "accuracy_matrix",
     "arrival_by_hop",
     "axis_label",
     "band",
+    "by_learner",
     "cascade_figure",
     "change_by_hop",
     "curve",
@@ -37,6 +40,7 @@ __all__ = [
     "handle",
     "heading",
     "hop_axis",
+    "kept_by_learned",
     "latency_by_hop",
     "learner_curves",
     "learner_rows",

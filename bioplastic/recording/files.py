@@ -36,6 +36,9 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 COMPRESS_FROM = 64 * 1024
 """Bytes; below, compressing costs more time than it saves space."""
 
+PLAIN_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
+"""HDF5's types of numbers, text and truth values."""
+
 _LAST_LINE = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 _LAST_LINE_LENGTH = len(b"\nsha256 \n") + 64
 _BLOCK = 1024 * 1024
@@ -252,12 +255,13 @@ def check_file(path: Path) -> int:
     if not whole:
         _check_heaps(path)
     with reading(path), h5py.File(path, "r") as file:
-        schema = file.attrs.get("schema")
-        version, complete = (int(np.ravel(file.attrs.get(name, 0))[0]) for name in ("schema_version", "complete"))
+        attributes = read_attributes(file, ("schema", "schema_version", "complete"))
+        schema = attributes.get("schema")
+        version, complete = (int(np.ravel(attributes.get(name, 0))[0]) for name in ("schema_version", "complete"))
     if not isinstance(schema, str) or not re.match(rf"{SCHEMA}\b", schema) or version < 1:
         raise RecordingError(
-            f"{path} is an HDF5 file, but not a recording of bioplastic "
-            f"(it has no attributes schema = {SCHEMA!r} and schema_version): give the file that a script of bioplastic wrote."
+            f"{path} is an HDF5 file, but not a recording of bioplastic (it has no attributes schema = {SCHEMA!r} and "
+            "schema_version): give the file that a script of bioplastic wrote."
         )
     if version > SCHEMA_VERSION:
         raise RecordingError(
@@ -269,6 +273,28 @@ def check_file(path: Path) -> int:
     if version == SCHEMA_VERSION and not whole:
         raise damaged(path, "the checksum at its end is missing: it was cut short, or changed after it was written")
     return version
+
+
+def read_attributes(item: h5py.Group | h5py.Dataset, names: Iterable[str]) -> dict[str, Any]:
+    """Read those of some attributes that are there.
+
+    Parameters
+    ----------
+    item : h5py.Group or h5py.Dataset
+    names : iterable of str
+
+    Raises
+    ------
+    ValueError
+        One is neither text nor numbers: HDF5 crashes the process when it reads some of those that damage makes.
+    """
+    found = {}
+    for name in names:
+        if name in item.attrs:
+            if item.attrs.get_id(name).get_type().get_class() not in PLAIN_TYPES:
+                raise ValueError(f"{item.name} has the attribute {name}, which is neither text nor numbers")
+            found[name] = item.attrs[name]
+    return found
 
 
 def _is_whole(path: Path) -> bool:

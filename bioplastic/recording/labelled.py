@@ -81,11 +81,11 @@ def labelled(
         meanings = ", ".join(f"{code} {word}" for code, word in enumerate(flags))
         if any(len(word.split()) != 1 for word in flags):
             raise RecordingError(f"{long_name!r} has the flags {meanings}; write each as one word, with _ for a space.")
-        if array.dtype.kind not in "biu":
+        if array.size and array.dtype.kind not in "biu":
             raise RecordingError(f"{long_name!r} holds {array.dtype}, and has flags; give integers or truth values.")
         if array.size and not 0 <= int(array.min()) <= int(array.max()) < len(flags):
             raise RecordingError(f"{long_name!r} holds {array.min()} to {array.max()}; the codes are {meanings}.")
-        dtype = np.dtype("int8") if array.dtype.kind == "b" else array.dtype
+        dtype = array.dtype if array.dtype.kind in "iu" else np.dtype("int8")
         attributes |= {"flag_values": np.arange(len(flags), dtype=dtype), "flag_meanings": " ".join(flags)}
     return xr.Variable(names, array, attributes)
 
@@ -108,9 +108,13 @@ def check(dataset: xr.Dataset, what: str) -> None:
         raise RecordingError(f"{what} has an index of several levels, which no file holds; use reset_index.")
     for name in [*dataset.variables, *dataset.dims]:
         check_name(name, f"{what}: a variable or dimension")
+    if characters := [str(dim) for dim in dataset.dims if re.fullmatch(r"string\d+", str(dim))]:
+        raise RecordingError(f"{what}: the dimension {characters[0]} has a name for the characters of text; rename it.")
     if RUN in dataset.variables or RUN in dataset.dims:
         raise RecordingError(f"{what}: the name {RUN!r} is that of the runs of a kind, side by side; choose another.")
     for name, variable in dataset.variables.items():
+        if len(set(variable.dims)) < variable.ndim:
+            raise RecordingError(f"{what}: two axes of {name} have the same name, {variable.dims}; tell them apart.")
         for attribute in ("units", "long_name"):
             if not (isinstance(text := variable.attrs.get(attribute), str) and text):
                 raise RecordingError(

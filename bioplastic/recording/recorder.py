@@ -262,19 +262,20 @@ class Recorder:
     def _try_lock(self) -> IO[str] | None:
         """Open and lock the file that says who writes here; None if it was removed meanwhile, by one that has ended."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        locked = None
         with suppress(FileNotFoundError):
             file = (self.folder / "lock").open("a+", encoding="ascii")
             try:
                 lock(file, fcntl.LOCK_EX)
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(file.name)):
-                    return file
+                    locked = file
             except BlockingIOError as error:
                 file.seek(0)
-                process = file.read().strip()
-                file.close()
-                raise RecordingError(self._in_use(process)) from error
-            file.close()
-        return None
+                raise RecordingError(self._in_use(file.read().strip())) from error
+            finally:
+                if locked is None:
+                    file.close()
+        return locked
 
     def _in_use(self, process: str) -> str:
         if process == str(os.getpid()):

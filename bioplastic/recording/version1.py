@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bioplastic.recording.errors import RecordingError, reading
+from bioplastic.recording.files import PLAIN_TYPES, read_attributes
 from bioplastic.recording.labelled import stack
 from bioplastic.recording.provenance import Provenance
 
@@ -53,7 +54,7 @@ def read_version1(path: Path) -> tuple[Provenance, dict[str, xr.Dataset]]:
     """
     with reading(path), h5py.File(path, "r") as file:
         reader = _Reader(path.stat().st_size)
-        attributes = dict(file.attrs)
+        attributes = read_attributes(file, file.attrs)
         if "config" not in attributes:
             raise RecordingError(
                 f"{path} is one run of an experiment that is not finished: run its script again, and give the file "
@@ -66,7 +67,9 @@ def read_version1(path: Path) -> tuple[Provenance, dict[str, xr.Dataset]]:
                 found = reader.find(group, name)
                 groups[name.replace("learning_rate_sweep", TUNING + "_rates")] = found.dataset(found.in_conflict())
         for name, group in file.get("runs", {}).items():
-            labels = {key: _plain(value) for key, value in group.attrs.items() if np.ndim(value) == 0}
+            labels = {
+                key: _plain(value) for key, value in read_attributes(group, group.attrs).items() if np.ndim(value) == 0
+            }
             kind = TUNING if labels.get("role") == "sweep" else str(labels.get("arm", "runs"))
             kinds.setdefault(kind, []).append(({"name": name} | labels, reader.find(group, "runs")))
         for kind, runs in kinds.items():
@@ -142,6 +145,8 @@ class _Reader:
             attributes = self._attributes((where, below, name, dims), item)
             if not attributes and dims == (_dim(name),):
                 continue  # the scale of an axis that carries no values
+            if item.id.get_type().get_class() not in PLAIN_TYPES:
+                raise ValueError(f"{item.name} holds neither text nor numbers")
             if math.prod(item.shape) * item.dtype.itemsize > self.most:
                 raise ValueError(f"{item.name} claims to hold {item.shape} numbers, more than there is room for")
             values = np.asarray(item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()])
@@ -158,8 +163,8 @@ class _Reader:
 
     def _attributes(self, key: tuple[Any, ...], item: h5py.Dataset) -> dict[str, str]:
         if key not in self.attributes:
-            wanted = ("units", "long_name", "dtype")
-            self.attributes[key] = {name: str(item.attrs[name]) for name in wanted if name in item.attrs}
+            found = read_attributes(item, ("units", "long_name", "dtype"))
+            self.attributes[key] = {name: str(value) for name, value in found.items()}
         return self.attributes[key]
 
 
@@ -170,19 +175,36 @@ def _dims(datasets: Mapping[str, h5py.Dataset]) -> dict[str, tuple[str, ...]]:
     takes it a hundred times as long to name.
     """
     where = {h5py.h5o.get_info(item.id).addr: name for name, item in datasets.items()}
-    axes = {name: [name] * item.ndim for name, item in datasets.items()}  # a scale is its own axis
+    axes: dict[str, list[str]] = {name: [""] * item.ndim for name, item in datasets.items()}
     for scale, item in datasets.items():
-        if "REFERENCE_LIST" not in item.attrs:
-            continue
-        if math.prod(item.attrs.get_id("REFERENCE_LIST").shape) > _MOST_AXES:
-            raise ValueError(f"{item.name} claims to be an axis of more than {_MOST_AXES} datasets")
-        for reference, axis in item.attrs["REFERENCE_LIST"]:
-            address = h5py.h5o.get_info(h5py.h5r.dereference(reference, item.file.id)).addr
+        for address, axis in _axes_of(item):
             axes[where[address]][axis] = scale
-    dims = {name: tuple(map(_dim, of_item)) for name, of_item in axes.items()}
-    if twice := [name for name, of_item in dims.items() if len(set(of_item)) < len(of_item)]:
-        raise ValueError(f"two axes of {twice[0]} have the same name, or none")
-    return dims
+    for name, item in datasets.items():
+        if axes[name] == [""] and read_attributes(item, ["CLASS"]).get("CLASS") == b"DIMENSION_SCALE":
+            axes[name] = [name]  # a scale is its own axis
+        if "" in axes[name] or len(set(axes[name])) < len(axes[name]):
+            raise ValueError(f"axes of {item.name} have no name, or the same one")
+    return {name: tuple(map(_dim, of_item)) for name, of_item in axes.items()}
+
+
+def _axes_of(scale: h5py.Dataset) -> list[tuple[int, int]]:
+    """Where the datasets lie that a scale is an axis of, and which axis of each.
+
+    Their places are taken as they are in the file, since HDF5 crashes when it is to follow a damaged one.
+    """
+    if "REFERENCE_LIST" not in scale.attrs:
+        return []
+    attribute = scale.attrs.get_id("REFERENCE_LIST")
+    kind = attribute.get_type()
+    if kind.get_class() != h5py.h5t.COMPOUND or kind.get_nmembers() != 2 or math.prod(attribute.shape) > _MOST_AXES:
+        raise ValueError(f"{scale.name} does not say which datasets it is an axis of")
+    offsets = [kind.get_member_offset(k) for k in range(2)]
+    held = np.zeros(
+        attribute.shape,
+        {"names": ["where", "axis"], "formats": ["<u8", "<u4"], "offsets": offsets, "itemsize": kind.get_size()},
+    )
+    attribute.read(held, mtype=kind)
+    return [(int(where), int(axis)) for where, axis in held]
 
 
 def _dim(name: str) -> str:
@@ -220,8 +242,12 @@ def _side_by_side(kind: str, runs: list[tuple[dict[str, Any], _Found]]) -> xr.Da
             scales[name] = max(known, scale.values, key=len)
     if not_shared:
         datasets = [found.dataset(in_conflict, not_shared) for _, found in runs]
+    taken = {str(name) for dataset in datasets for name in (*dataset.variables, *dataset.dims)}
     texts = {name for labels, _ in runs for name, value in labels.items() if isinstance(value, str)}
-    labels = [{key: str(value) if key in texts else value for key, value in one.items()} for one, _ in runs]
+    labels = [
+        {f"{key}_label" if key in taken else key: str(value) if key in texts else value for key, value in one.items()}
+        for one, _ in runs
+    ]
     return stack(list(zip(labels, datasets, strict=True)), kind)
 
 

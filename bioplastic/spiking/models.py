@@ -87,7 +87,7 @@ class Model:
     ----------
     spec : ModelSpec
     task : Task
-        Its stimuli and outcomes fill the tables.
+        Its stimuli and outcomes fill the tables, of a life that has none of its own.
     compiled : bool
         Whether lives run as a compiled program rather than in Brian2's runtime mode.
     """
@@ -124,11 +124,12 @@ class Model:
                 f"the life's rule is {type(life.rule).__name__}, the model was made for {type(spec.rule).__name__}; "
                 "make a model for each kind of rule."
             )
-        life.schedule.check(self.task, life.snapshots)
+        task = self.task if life.task is None else life.task
+        life.schedule.check(task, life.snapshots)
         timeline = lay_out(life.schedule, life.timing, salience_holds=spec.hippocampus is None)
         n_steps = len(timeline.stimulus) + 1  # one more, for a snapshot after the last event
-        self._check_fit(life, n_steps)
-        values = self._values(life, timeline)
+        self._check_fit(life, task, n_steps)
+        values = self._values(life, task, timeline)
         values["recorder", "duration"] = (n_steps - 1) * float(spec.resolution / second)
         found = (
             run_binary(self._folder, values)
@@ -138,9 +139,16 @@ class Model:
         check_health(spec.circuit, found, spec.resolution)
         return lived(spec, life, timeline, found)
 
-    def _check_fit(self, life: Life, n_steps: int) -> None:
+    def _check_fit(self, life: Life, task: Task, n_steps: int) -> None:
         """Raise `CompilationError` if the life is not one for which the model was made."""
-        spec, reward = self.spec, self.task.reward
+        spec, reward = self.spec, task.reward
+        for name, n_rows in (("stimuli", spec.n_stimuli), ("outcomes", spec.n_outcomes)):
+            (n, width), (_, wanted) = getattr(task, name).shape, getattr(self.task, name).shape
+            if n > n_rows or width != wanted:
+                raise CompilationError(
+                    f"the life's task has {n} {name} for {width} cells, the model room for {n_rows} for {wanted}; make "
+                    "the model with a larger task."
+                )
         if life.timing.resolution != spec.resolution:
             raise CompilationError(
                 f"the life's timing has resolution {life.timing.resolution}, the model {spec.resolution}; "
@@ -162,9 +170,9 @@ class Model:
                 "with ModelSpec(..., restoring=True)."
             )
 
-    def _values(self, life: Life, timeline: Timeline) -> dict[tuple[str, str], Any]:
+    def _values(self, life: Life, task: Task, timeline: Timeline) -> dict[tuple[str, str], Any]:
         """Everything that distinguishes one life from another, but how long it takes: (owner, variable) -> value."""
-        spec, task, circuit = self.spec, self.task, self.spec.circuit
+        spec, circuit = self.spec, self.spec.circuit
         rows = {
             "stimulus_at": np.full(spec.n_steps, -1.0),
             "outcome_at": np.full(spec.n_steps, float(NO_OUTCOME)),
@@ -174,8 +182,14 @@ class Model:
         rows["outcome_at"][: len(timeline.outcome)] = timeline.outcome
         rows["snapshot_at"][timeline.end[list(life.snapshots)]] = np.arange(1, len(life.snapshots) + 1)
         reward = np.ones_like(task.outcomes) if task.reward is None else task.reward
-        for name, table in (("stimuli", task.stimuli), ("outcomes", task.outcomes), ("rewards", reward)):
-            rows[name] = np.vstack([np.zeros(table.shape[1]), table])
+        tables = (
+            ("stimuli", task.stimuli, spec.n_stimuli),
+            ("outcomes", task.outcomes, spec.n_outcomes),
+            ("rewards", reward, spec.n_outcomes),
+        )
+        for name, table, n in tables:
+            rows[name] = np.zeros((n + 1, table.shape[1]))  # the first row is silence
+            rows[name][1 : len(table) + 1] = table
         values: dict[tuple[str, str], Any] = {(name, "values"): row for name, row in rows.items()}
         phases = life.seed if life.phases is None else life.phases
         values |= start_values(circuit, life.rule, life.weights, life.feedback, phases)

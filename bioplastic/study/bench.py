@@ -34,7 +34,10 @@ class Ask:
 
 
 Measure = Generator[Ask, list[Lived], xr.Dataset]
-"""A measure of one condition: it yields the lives that it needs, gets back what they left, and returns a dataset."""
+"""A measure of one condition: it yields the lives that it needs, gets back what they left, and returns a dataset.
+
+An `ActivityError` of a life in spikes is raised in it, where it asked for that life.
+"""
 OTHER_PHASES = 1_000_000
 """Added to a seed for the spike phases of the second sham run."""
 

@@ -124,7 +124,7 @@ def parse(study: Study[Any], arguments: Sequence[str], *, prog: str = "") -> tup
     )
     if getattr(read.experiment, SEEDS, None) == ():
         raise StudyError("--seeds: no seed is given; give how many, 1 or more, or several seeds.")
-    out = read.run.out or Path("data", "runs", f"{'-'.join(filter(None, (study.name, size)))}.h5")
+    out = read.run.out or study.path(size)
     return read.experiment, replace(read.run, out=out)
 
 

@@ -10,7 +10,8 @@ import xarray as xr
 from bioplastic import reach
 from bioplastic.circuit import Circuit, Weights
 from bioplastic.events import Kind, Schedule, Timing, lay_out
-from bioplastic.life import Lived
+from bioplastic.hippocampus import BURST_RATE
+from bioplastic.life import Lived, Remembered
 from bioplastic.recording import labelled
 from bioplastic.tasks import Task
 
@@ -106,6 +107,32 @@ def changes(
     }
 
 
+def changes_since(
+    circuit: Circuit, start: Weights, real: Sequence[Weights], sham: Sequence[Weights], sham2: Sequence[Weights]
+) -> Measures:
+    """Relative change of the weights against the sham run, and between two shams, since the first look.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    start : Weights
+        Relative to whose size.
+    real, sham, sham2 : sequence of Weights, shape (n_looks,)
+    """
+
+    def since(one: Sequence[Weights]) -> np.ndarray:
+        caused = [{k: a.forward[k] - b.forward[k] for k in a.forward} for a, b in zip(one, sham, strict=True)]
+        return np.array([reach.relative_change(circuit, change, caused[0], start.forward) for change in caused])
+
+    axes, words = ("snapshot", "hop"), "since the first look"
+    return {
+        "change_since": labelled(axes, since(real), f"relative change of the weights against the sham run, {words}"),
+        "change_since_floor": labelled(
+            axes, since(sham2), f"relative change of the weights between two sham runs, {words} (sham floor)"
+        ),
+    }
+
+
 def error_spikes(real: np.ndarray, sham: np.ndarray, sham2: np.ndarray) -> Measures:
     """Error spikes by occurrence and hop, of a run and its two shams.
 
@@ -177,6 +204,123 @@ def latency(circuit: Circuit, pairs: Sequence[tuple[Lived, Lived]], event: int, 
     return {"latency": labelled("hop", mean, words, "ms")}
 
 
+def front(circuit: Circuit, lived: Lived, onset: float) -> Measures:
+    """When the first error spike of every hop comes, in a life in spikes.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    lived : Lived
+    onset : float
+        From when on, in s.
+    """
+    errors = lived.error_spikes
+    assert errors is not None  # a life in spikes has them
+    first = np.full(circuit.n_hops, np.nan)
+    for population in circuit.populations:
+        hop, cells = circuit.population_hops[population.name], circuit.slices[population.name]
+        mine = errors.time[(errors.time >= onset) & (errors.cell >= cells.start) & (errors.cell < cells.stop)]
+        if len(mine) and hop < circuit.n_hops:
+            first[int(hop)] = np.fmin(first[int(hop)], mine.min())
+    return {"front": labelled("hop", 1000 * (first - onset), "first error spike after the outcome's onset", "ms")}
+
+
+def surprise(circuit: Circuit, lived: Lived, onset: float, timing: Timing, theta: float) -> float:
+    """Mismatch that the error sources signal while an outcome is present, in spikes.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    lived : Lived
+        A life in spikes.
+    onset : float
+        Of the outcome, in s.
+    timing : Timing
+    theta : float
+        Mismatch that an error spike signals.
+    """
+    errors = lived.error_spikes
+    assert errors is not None  # a life in spikes has them
+    there = (errors.time >= onset) & (errors.time < onset + float(timing.outcome))
+    sources = [circuit.slices[source.name] for source in circuit.error_sources]
+    return theta * float(sum((there & (errors.cell >= s.start) & (errors.cell < s.stop)).sum() for s in sources))
+
+
+def time_there(circuit: Circuit, lived: Lived, onset: float, silence: float) -> float:
+    """For how long a stimulus is there from a time on, shown by the world or held, seen from the inputs' spikes.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    lived : Lived
+        A life in spikes that leaves them.
+    onset : float
+        In s.
+    silence : float
+        Time without a spike of any input, in s, after which it counts as gone.
+
+    Returns
+    -------
+    float
+        In s, until the last spike before the first such silence; 0 if that begins at the onset.
+    """
+    spikes = lived.spikes
+    assert spikes is not None  # the bench was told to record them
+    inputs = [circuit.slices[one.name] for one in circuit.inputs]
+    mine = np.any([(spikes.cell >= one.start) & (spikes.cell < one.stop) for one in inputs], axis=0)
+    after = np.concatenate([[onset], spikes.time[mine & (spikes.time > onset)]])
+    gaps = np.flatnonzero(np.diff(after) > silence)
+    return float(after[gaps[0] if len(gaps) else -1] - onset)
+
+
+def reactivations(remembered: Remembered, duration: float, of: int) -> Measures:
+    """Say when which memory was reactivated, and how long the ripples were.
+
+    Parameters
+    ----------
+    remembered : Remembered
+    duration : float
+        Of the rest, in s.
+    of : int
+        The memory whose share is asked for.
+    """
+    which, spikes = remembered.reactivated, remembered.index_spikes
+    ripples = 1000 * ripple_lengths(spikes.time, spikes.cell)
+    share, mean_length = (one.mean() if len(one) else np.nan for one in (which == of, ripples))
+    words = "from the first to the last spike of an index cell's ripple"
+    return {
+        "reactivation_time": labelled("reactivation", remembered.reactivation_time, "time of a reactivation", "s"),
+        "reactivated": labelled("reactivation", which, "which memory is reactivated"),
+        "reactivation_rate": labelled((), len(which) / duration, "reactivations per second of rest", "1/s"),
+        "share_reactivated": labelled((), share, "share of one memory in all reactivations"),
+        "ripple_length": labelled("ripple", ripples, words, "ms"),
+        "ripple_length_mean": labelled((), mean_length, f"{words}, mean", "ms"),
+    }
+
+
+def ripple_lengths(time: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Length of each ripple of an index cell, in s: spikes with no gap of two intervals or more.
+
+    Parameters
+    ----------
+    time, cell : arrays, shape (n_spikes,)
+        Spikes of index cells, in s.
+
+    Returns
+    -------
+    array, shape (n_ripples,)
+    """
+    if not len(time):
+        return np.empty(0)
+    order = np.lexsort((time, cell))
+    time, cell = time[order], cell[order]
+    new = np.ones(len(time), bool)
+    new[1:] = (np.diff(cell) != 0) | (np.diff(time) > 2 / float(BURST_RATE))
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], len(time)) - 1
+    return np.asarray(time[last] - time[first])
+
+
 def squared_error(circuit: Circuit, task: Task, networks: Sequence[Weights], stimuli: np.ndarray) -> np.ndarray:
     """Mean squared error on some images, in the rate network, shape (n_networks,).
 
@@ -241,6 +385,22 @@ def fraction_right(task: Task, prediction: np.ndarray, shown: Sequence[np.ndarra
     """
     right = prediction.argmax(1) == task.label[np.concatenate(list(shown))]
     return tuple(float(part.mean()) for part in np.split(right, np.cumsum([len(part) for part in shown])[:-1]))
+
+
+def right_in_rates(circuit: Circuit, task: Task, weights: Weights) -> tuple[float, ...]:
+    """Accuracy on all held-out rare and background images, in the rate network.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    weights : Weights
+    """
+    from bioplastic import twin
+
+    shown = [task.indices(rare=kind, held_out=True) for kind in (True, False)]
+    (predicted,) = twin.predict(circuit, [weights], task.stimuli[np.concatenate(shown)])
+    return fraction_right(task, predicted, shown)
 
 
 def alignment(circuit: Circuit, change: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> Measures:
@@ -328,3 +488,30 @@ def gradient_norm(circuit: Circuit, task: Task, weights: Weights) -> np.ndarray:
         gradient = twin.gradient(circuit, weights, task.stimuli[[stimulus]], wanted)
         squares.append([row @ row for (row,) in reach.by_hop(circuit, gradient)])
     return np.asarray(np.sqrt(np.mean(squares, axis=0)))
+
+
+def along_gradient(
+    circuit: Circuit, task: Task, start: Weights, real: Weights, sham: Weights, *, rare: np.ndarray
+) -> np.ndarray:
+    """Relative change against the sham run, per rare event, along backprop's gradient for the rare events at the start.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    task : Task
+    start, real, sham : Weights
+    rare : array of int, shape (n_events,)
+        Stimuli of the rare events that were lived.
+
+    Returns
+    -------
+    array, shape (n_hops,)
+        The size of the change times the cosine between both: below 0 if it goes against, 0 where there is none.
+    """
+    from bioplastic import twin
+
+    one, other = real.forward, sham.forward
+    caused = reach.relative_change(circuit, one, other, start.forward) / len(rare)
+    gradient = twin.gradient(circuit, start, task.stimuli[rare], task.outcomes[task.label[rare]])
+    cosine = reach.alignment(circuit, {name: one[name] - other[name] for name in one}, gradient)
+    return np.asarray(caused * np.nan_to_num(cosine))

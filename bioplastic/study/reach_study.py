@@ -112,15 +112,6 @@ class ReachBench(Bench):
         """Accuracy on the rare event and on the background, of a life that `probing` returned."""
         return measure.fraction_right(self.task, lived.prediction, self.probed)
 
-    def right_in_rates(self, weights: Weights) -> tuple[float, ...]:
-        """Accuracy on all held-out rare and background images, in the rate network."""
-        from bioplastic import twin
-
-        shown = [self.task.indices(rare=kind, held_out=True) for kind in (True, False)]
-        stimuli = self.task.stimuli[np.concatenate(shown)]
-        (predicted,) = twin.predict(self.circuit, [weights], stimuli)
-        return measure.fraction_right(self.task, predicted, shown)
-
 
 def n_fixed(settings: ReachSettings) -> int:
     """Return the number of occurrences that even the rarest event has in a life."""
@@ -212,7 +203,7 @@ def _learning(bench: ReachBench, condition: Condition, schedule: Schedule) -> Me
         (after,) = yield bench.ask(bench.probing(learner, end))
         accuracy = measure.accuracy(bench._before[life.seed], bench.right(after))
     else:
-        accuracy = measure.accuracy(bench.right_in_rates(start), bench.right_in_rates(end))
+        accuracy = measure.accuracy(*(measure.right_in_rates(circuit, task, one) for one in (start, end)))
     looked = {
         "snapshot_occurrence": labelled("snapshot", looks, "occurrence after which the weights were looked at"),
         "improvement": labelled(

@@ -11,13 +11,13 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from bioplastic.recording import Recording
-from bioplastic.statistics import estimate, interval
+from bioplastic.statistics import Estimate, estimate, interval
 from bioplastic.terminal import console, table
 
 if TYPE_CHECKING:
     from bioplastic.study.study import Study
 
-__all__ = ["n_seeds", "rows", "said", "show", "table", "text", "written"]
+__all__ = ["ahead", "n_seeds", "points", "rows", "said", "show", "table", "text", "written"]
 
 
 def text(values: ArrayLike, digits: int = 2) -> str:
@@ -116,3 +116,33 @@ def show(study: Study[Any], recording: Recording, *, write: bool = True) -> None
             for written in plots.save(figure, path.with_name(f"{path.stem}{suffix}")):
                 out.print(f"wrote {written}", soft_wrap=True)
     out.print(f"wrote {recording.path}; look into it with: bioplastic inspect {recording.path}", soft_wrap=True)
+
+
+def ahead(gain: Estimate) -> str:
+    """Say whether one learner is ahead of another.
+
+    Parameters
+    ----------
+    gain : Estimate
+        By how much it is, over seeds.
+
+    Returns
+    -------
+    {"ahead", "behind", "undecided"}
+        Undecided if the interval holds 0 or there is but one seed.
+    """
+    if gain.n < 2:
+        return "undecided"
+    return "ahead" if gain.low > 0 else "behind" if gain.high < 0 else "undecided"
+
+
+def points(one: ArrayLike, other: ArrayLike) -> str:
+    """Say by how many points one learner is ahead of another.
+
+    Parameters
+    ----------
+    one, other : array, shape (n_seeds,)
+        Their scores, in per cent.
+    """
+    gain = estimate(np.asarray(one, float) - np.asarray(other, float))
+    return f"{ahead(gain)}, {gain.mean:+.1f} points [{gain.low:+.1f}, {gain.high:+.1f}]"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bioplastic.compiled.run import end_programs
 from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.life import Life, Lived
 from bioplastic.recording import Provenance, Recorder, Recording, open_recorder, read
+from bioplastic.spiking.health import ActivityError
 from bioplastic.study.bench import Ask
 from bioplastic.study.design import Condition
 from bioplastic.study.learner import StudyError
@@ -71,7 +73,7 @@ def run(
     if jobs < 1:
         raise StudyError(f"jobs = {jobs}; give the number of lives to simulate at once, 1 or more.")
     refuse_unknown(record)
-    path = Path(out) if out is not None else Path("data", "runs", f"{study.name}.h5")
+    path = Path(out) if out is not None else study.path(settings if isinstance(settings, str) else "")
     bench = study.bench(settings)
     circuit = getattr(bench, "circuit", None)
     made = provenance(study, settings, circuit.to_json() if circuit is not None else "")
@@ -185,16 +187,23 @@ class _Running:
         if not hasattr(measure, "send"):
             self.keep(condition, measure, asked)
             return
-        answer: list[Lived] | None = None
+        go_on = partial(measure.send, None)
         try:
             while True:
-                ask: Ask = measure.send(answer)
-                answer = []
-                for life in ask.lives:
-                    if self.stopped.is_set():
-                        raise Stopped
-                    answer += ask.bench.live([life])
+                ask: Ask = go_on()
+                answer: list[Lived] = []
+                try:
+                    for life in ask.lives:
+                        if self.stopped.is_set():
+                            raise Stopped
+                        answer += ask.bench.live([life])
+                except (
+                    ActivityError
+                ) as error:  # the measure may have an answer to it, such as that the rate is too high
+                    go_on = partial(measure.throw, error)
+                    continue
                 asked.append((ask, answer))
+                go_on = partial(measure.send, answer)
         except StopIteration as end:
             self.keep(condition, end.value, asked)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import xarray as xr
 
-from bioplastic.recording import Recorder, Recording
+from bioplastic.recording import Recorder, Recording, read
 from bioplastic.study.design import Condition
+from bioplastic.study.learner import StudyError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bioplastic.study.bench import Ask, Progress
 
 Settings = TypeVar("Settings")
+Shown = TypeVar("Shown")
 
 
 class Prepares(Protocol):
@@ -122,7 +124,7 @@ class Study(Generic[Settings]):
         settings : dataclass or str, optional
             Settings, or the name of a size.
         out : Path, optional
-            The file to make; ``data/runs/<name>.h5`` by default.
+            The file to make; `path` by default.
         jobs : int, optional
             Lives to simulate at once.
         record : sequence of {"weights", "spikes"}, optional
@@ -143,6 +145,23 @@ class Study(Generic[Settings]):
         from bioplastic.study.run import run
 
         return run(self, settings, out, jobs=jobs, record=record, show_progress=show_progress)
+
+    def path(self, size: str = "") -> Path:
+        """Return where a recording goes by default: ``data/runs/NAME.h5``, or ``NAME-SIZE.h5``."""
+        return Path("data", "runs", f"{'-'.join(filter(None, (self.name, size)))}.h5")
+
+    def table(self, recording: Recording | None = None) -> Table:
+        """Return the main table of a recording, by default of the one at `path`; a notebook shows it."""
+        return self._first(self.tables(recording or read(self.path())), "tables")
+
+    def figure(self, recording: Recording | None = None) -> Figure:
+        """Draw the main figure of a recording, by default of the one at `path`; a notebook shows it."""
+        return self._first(self.figures(recording or read(self.path())).values(), "figures")
+
+    def _first(self, shown: Iterable[Shown], what: str) -> Shown:
+        for one in shown:
+            return one
+        raise StudyError(f"{self.name} has no {what}: give its study a function {what} that makes some.")
 
     def show(self, recording: Recording, *, write: bool = True) -> None:
         """Print the tables and statements of a recording, and write its figures beside it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from bioplastic.recording import labelled
 from bioplastic.study.design import Condition, conditions
@@ -56,6 +57,59 @@ def scores(runs: Runs, learners: Sequence[Learner], score: Callable[[xr.Dataset]
             mine = [score(ds) for c, ds in tried if (c["learner"], c["rate"]) == (learner.name, rate)]
             found[i, k] = np.mean(mine) if mine else np.nan
     return found
+
+
+def tried(
+    runs: Runs,
+    learners: Sequence[Learner],
+    seeds: Sequence[int],
+    value: Callable[[xr.Dataset], ArrayLike],
+    shape: tuple[int, ...] = (),
+) -> np.ndarray:
+    """Return what was measured at every learning rate on every network.
+
+    Parameters
+    ----------
+    runs : Runs
+    learners : sequence of Learner
+    seeds : sequence of int
+        Of the networks.
+    value : callable
+        Of one run.
+    shape : tuple of int, optional
+        Of such a value.
+
+    Returns
+    -------
+    array, shape (n_learners, n_rates, n_seeds, ...)
+        NaN where a learner was tried at fewer rates than another, or not at all.
+    """
+    width = max((len(one.rates) for one in learners), default=0)
+    found = np.full((len(learners), width, len(seeds), *shape), np.nan)
+    place = {one.name: i for i, one in enumerate(learners)}
+    for condition, run in runs.of(TUNING):
+        i = place[condition["learner"]]
+        found[i, learners[i].rates.index(condition["rate"]), list(seeds).index(condition["seed"])] = value(run)
+    return found
+
+
+def best_for_others(score: np.ndarray) -> np.ndarray:
+    """Choose a rate for each network by how good it was for all others, so that no network chooses its own.
+
+    Parameters
+    ----------
+    score : array, shape (n_rates, n_seeds)
+        At rising rates; NaN where a rate was not tried.
+
+    Returns
+    -------
+    array of int, shape (n_seeds,)
+        Index of the rate with the highest mean over the other networks, the smallest of several equally good ones. A
+        network that is alone chooses its own.
+    """
+    n = score.shape[1]
+    others = score.sum(1, keepdims=True) - score if n > 1 else score
+    return np.asarray(np.nanargmax(np.round(others / max(n - 1, 1), 12), axis=0))
 
 
 def choose(learners: Sequence[Learner], score: np.ndarray) -> dict[str, float]:

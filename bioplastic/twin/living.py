@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -60,15 +61,19 @@ def live(
         return []
     rule = _common_rule(lives)
     n_events = len(lives[0].schedule)
-    for life in lives:
-        life.schedule.check(task, life.snapshots)
+    tasks = [task if life.task is None else life.task for life in lives]
+    for life, own in zip(lives, tasks, strict=True):
+        life.schedule.check(own, life.snapshots)
+    told, first_stimulus, first_outcome = _joined(tasks)
     networks = Networks.stack(circuit, [life.weights for life in lives], device=device)
-    stimuli = torch.tensor(task.stimuli, device=device)
-    outcomes = torch.tensor(task.outcomes, device=device)
-    reward = None if task.reward is None else torch.tensor(task.reward, dtype=outcomes.dtype, device=device)
-    stimulus = torch.tensor(np.stack([life.schedule.stimulus for life in lives]), device=device)
+    stimuli = torch.tensor(told.stimuli, device=device)
+    outcomes = torch.tensor(told.outcomes, device=device)
+    reward = None if told.reward is None else torch.tensor(told.reward, dtype=outcomes.dtype, device=device)
+    shown = np.stack([life.schedule.stimulus for life in lives])
+    stimulus = torch.tensor(shown + first_stimulus[:, None], device=device)
     resting = torch.tensor(np.stack([life.schedule.resting for life in lives]), device=device)
-    outcome = torch.tensor(np.stack([life.schedule.outcome for life in lives]), device=device)
+    happens = np.stack([life.schedule.outcome for life in lives])
+    outcome = torch.tensor(np.where(happens < 0, happens, happens + first_outcome[:, None]), device=device)
     outcome = outcome.masked_fill(resting, NO_OUTCOME)
     eta = torch.tensor(np.stack([life.rule.rates(circuit.n_hops) for life in lives]), device=device)
     learns = bool(eta.any())
@@ -109,6 +114,30 @@ def live(
         )
         for k in range(len(lives))
     ]
+
+
+def _joined(tasks: Sequence[Task]) -> tuple[Task, np.ndarray, np.ndarray]:
+    """Put the tables of lives below each other; returns where each life's stimuli, and its outcomes, begin."""
+    different = list({id(task): task for task in tasks}.values())
+    at = {id(task): k for k, task in enumerate(different)}
+    first = [
+        np.cumsum([0, *(len(table) for table in tables)])[[at[id(task)] for task in tasks]]
+        for tables in ([task.stimuli for task in different], [task.outcomes for task in different])
+    ]
+    if len(different) == 1:
+        return different[0], first[0], first[1]
+    rewards = [np.ones_like(one.outcomes) if one.reward is None else one.reward for one in different]
+    stimuli = np.concatenate([one.stimuli for one in different])
+    outcomes = np.concatenate([one.outcomes for one in different])
+    joined = replace(
+        different[0],
+        stimuli=stimuli,
+        outcomes=outcomes,
+        label=np.concatenate([one.label for one in different]),
+        held_out=np.concatenate([one.held_out for one in different]),
+        reward=np.concatenate(rewards),
+    )
+    return joined, first[0], first[1]
 
 
 def _happening(happens: Tensor, outcomes: Tensor, reward: Tensor | None, prediction: Tensor) -> Tensor:
