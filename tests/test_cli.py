@@ -73,10 +73,11 @@ def reach_summary(n_seeds: int = 10) -> xr.Dataset:
             ("seed", "hop"), np.tile([2.0, 1.0, 0.5, 0.25], (n_seeds, 1)), "norm of backprop's gradient"
         ),
     }
-    return xr.Dataset(
-        found,
-        {"learner": list(LEARNERS), "event_fraction": list(FRACTIONS), "seed": np.arange(n_seeds), "hop": hop},
-    )
+    return xr.Dataset(found, labels(learner=LEARNERS, event_fraction=FRACTIONS, seed=np.arange(n_seeds), hop=hop))
+
+
+def labels(**values: object) -> dict[str, xr.Variable]:
+    return {name: labelled(name, list(those), name) for name, those in values.items()}
 
 
 def record(out: Path, *, script: str, title: str, **groups: xr.Dataset) -> Path:
@@ -254,7 +255,7 @@ def test_compare_of_a_study_that_is_not_ours_estimates_all_measures(foreign, cap
 
 
 def test_compare_of_parts_puts_their_names_in_front(tmp_path, capsys):
-    axes = {"learner": ["a", "b"], "seed": [0, 1]}
+    axes = labels(learner="ab", seed=[0, 1])
     value = labelled(("learner", "seed"), [[1.0, 1.0], [2.0, 4.0]], "a value", "ms")
     parts = {f"summary_{part}": xr.Dataset({"value": value}, axes) for part in ("frozen", "learning")}
     out = foreign_recording(tmp_path / "run.h5", **parts)
@@ -266,10 +267,10 @@ def test_compare_of_parts_puts_their_names_in_front(tmp_path, capsys):
 
 
 def test_conditions_without_a_number_are_left_out_and_missing_seeds_counted(tmp_path, capsys):
-    values = np.full((6, 3), np.nan)
+    values = np.full((8, 3), np.nan)
     values[0], values[1, 0] = 2.0, 1.0
     arrival = labelled(("hop", "seed"), values, "arrival")
-    summary = xr.Dataset({"arrival": arrival}, {"hop": np.arange(6), "seed": [0, 1, 2]})
+    summary = xr.Dataset({"arrival": arrival}, labels(hop=range(8), seed=range(3)))
     lines = squeezed(run(capsys, "compare", foreign_recording(tmp_path / "run.h5", summary=summary))[1])
     assert [line for line in lines if "hop" in line] == ["arrival hop 0 2 [2, 2]", "hop 1 1 (1/3)"]
 

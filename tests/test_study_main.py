@@ -151,6 +151,7 @@ def refused(study: Study, arguments: list[str], capsys) -> str:
         (["--seeds"], "tiny: --seeds: no seed is given; give how many, 1 or more, or several seeds.\n"),
         (["--record", "dreams"], "tiny: record = 'dreams'; what can be recorded is weights, spikes.\n"),
         (["--record", "weights, dreams"], "tiny: record = 'dreams'; what can be recorded is weights, spikes.\n"),
+        (["--n-events", "0"], "tiny: n_events = 0; give the length of a life in events, 1 or more.\n"),
         (["--jobs", "0"], "tiny: jobs = 0; give the number of lives to simulate at once, 1 or more.\n"),
     ],
 )
@@ -166,7 +167,6 @@ def test_options_that_make_no_sense_are_refused_with_a_sentence(arguments, sente
         (["--n-event", "5"], ("--n-event", "Perhaps you meant", "--n-events INT")),
         (["--seds", "5"], ("--seds", "Perhaps you meant", "--seeds")),
         (["--n-events", "many"], ("--n-events", "'many'")),
-        (["--n-events", "0"], ("n_events = 0; give the length of a life in events, 1 or more.",)),
         (["run.h5"], ("Unrecognized", "run.h5")),
     ],
 )

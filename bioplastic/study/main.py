@@ -96,10 +96,9 @@ def parse(study: Study[Any], arguments: Sequence[str], *, prog: str = "") -> tup
     Raises
     ------
     SystemExit
-        Help was asked for, an option is unknown or malformed, or the settings refuse a value; tyro has said so, and
-        named the nearest known option.
+        Help was asked for, or an option is unknown or malformed; tyro has said so, and named the nearest known one.
     StudyError
-        Two sizes are given, or no seed.
+        Two sizes are given, or no seed, or the settings refuse a value.
     """
     sizes = {f"--{size}": size for size in study.settings if size}
     given = [argument for argument in arguments if argument in sizes]
@@ -115,13 +114,16 @@ def parse(study: Study[Any], arguments: Sequence[str], *, prog: str = "") -> tup
         ],
     )
     rest = [re.sub(r"^--hops(?==|$)", "--n-hops", argument) for argument in arguments if argument not in sizes]
-    read: Any = tyro.cli(
-        command,
-        prog=prog or f"{study.name}.py",
-        description=_description(study),
-        args=_with_seeds(rest),
-        use_underscores=False,
-    )
+    try:
+        read: Any = tyro.cli(
+            command,
+            prog=prog or f"{study.name}.py",
+            description=_description(study),
+            args=_with_seeds(rest),
+            use_underscores=False,
+        )
+    except ValueError as error:  # the settings' own checks
+        raise StudyError(str(error)) from error
     if getattr(read.experiment, SEEDS, None) == ():
         raise StudyError("--seeds: no seed is given; give how many, 1 or more, or several seeds.")
     out = read.run.out or study.path(size)
