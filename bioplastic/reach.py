@@ -13,9 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from bioplastic.circuit import Circuit, Weights
-from bioplastic.statistics import RESAMPLES, interval, slope, spread, unbiased_square
-
-__all__ = ["RESAMPLES", "interval", "slope", "spread"]
+from bioplastic.statistics import unbiased_square
 
 
 def by_hop(circuit: Circuit, *weights: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:

@@ -7,13 +7,13 @@
 What is chosen here, and from where; the circuit and what else is not named here are those of chain.py.
 
 parameter       value   unit    meaning                                                source
---------------  ------  ------  -----------------------------------------------------  ----------------------------------
-N_HOPS_DIGITS        3  hops    length of the chain that learns all digits             chosen: learned in some hundred events
-NEAREST              3  hop     first that may change where only far ones may          chosen: hop 2 is all that errors reach
-EVENT_FRACTION     0.3  1       of all real events that are a 9                        chosen: often enough for short lives
+--------------  ------  ------  -----------------------------------------------------  -------------------------------
+N_HOPS_DIGITS        3  hops    length of the chain that learns all digits             chosen
+NEAREST              3  hop     first that may change where only far ones may          chosen
+EVENT_FRACTION     0.3  1       of all real events that are a 9                        chosen
 THETA_DIGITS       0.1  spikes  error threshold where all digits are learned           chosen; elsewhere chain.THETA
-LOOK               300  ms      for which a prediction in spikes is averaged           longer than any correlation
-VALIDATING           5  1       every so many-th image that is not held out validates  chosen: a fifth, as many as held out
+LOOK               300  ms      for which a prediction in spikes is averaged           chosen
+VALIDATING           5  1       every so many-th image that is not held out validates  chosen: a fifth of them
 
 Source: the digits are those of scikit-learn (Alpaydin and Kaynak 1998, doi:10.24432/C50P49); orthogonal start weights:
 Saxe, McClelland and Ganguli (2014), arXiv:1312.6120.

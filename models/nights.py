@@ -8,13 +8,13 @@ follows every event, in which attention holds what is surprising, and a night is
 
 parameter   value   unit    meaning                                                    source
 ----------  ------  ------  ---------------------------------------------------------  ------------------------------
-CAPACITY       200  events  that the buffer remembers                                  chosen: more than a day
+CAPACITY       200  events  that the buffer remembers                                  chosen: several days
 ALPHA          0.6  1       exponent of the surprise, to whose power replays are drawn Schaul et al. 2016
 LEAST         1e-6  1       least surprise                                             without one some never come back
-HELD             1  s       rest after each real event where there is a hippocampus    longer than most holds
+HELD             1  s       rest after each real event where there is a hippocampus    chosen: in it surprise is held
 RIPPLES        0.5  Hz      replays per second of rest of the hippocampus              chosen
 
-At ALPHA = 1 three quarters of the replays of the rare digit's problem are rare, and all learners forget the others.
+At ALPHA = 1 three quarters of the replays are 9s where the 9 is to be learned, and both learners forget the others.
 """
 
 from __future__ import annotations

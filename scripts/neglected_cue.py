@@ -60,13 +60,13 @@ OFF, REPLAY = "off", "replay"
 HOW = {OFF: "without replay", REPLAY: "with replay"}
 BACKPROP = "backprop"
 FIRST_TUNING_SEED = 100
-"""Learning rates are chosen on networks of their own, not on those that give the results,"""
+"""Learning rates are chosen on networks of their own, not on those that give the results."""
 TUNING_FRACTION = 0.05
-"""where E is this fraction of all events, with the cue at the first entry:"""
+"""Fraction of all events that is E there; the cue is at the first entry."""
 NEAR_TIE = 0.02
-"""the smallest rate whose mean score is within this of the best one."""
+"""Of learning rates whose mean score is within this of the best one the smallest is chosen."""
 N_NEARBY = 3
-"""So many of the networks, the first, live again at other learning rates."""
+"""Networks, the first ones, that live again at other learning rates."""
 CORRECTED = 0.5
 """E is corrected when it is told from A by half or more."""
 

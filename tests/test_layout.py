@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     "units", "cache", "terminal", "fingerprint", "chance", "circuit", "cells", "rules", "tasks", "events",
     "relays", "hippocampus", "life", "compiled", "spiking", "twin", "living",
-    "statistics", "reach", "recording", "estimates", "auditing", "verdicts", "plots", "study", "theory", "sweep",
-    "script", "fits", "comparison", "experiments", "claims", "cli", "__main__",
+    "statistics", "reach", "recording", "estimates", "auditing", "verdicts", "plots", "study", "theory",
+    "fits", "comparison", "experiments", "claims", "cli", "__main__",
 )
 # fmt: on
 STRANGERS = {("spiking", "twin"), ("twin", "spiking")}
@@ -114,7 +114,7 @@ def test_import_order(path: Path) -> None:
         ("circuit.py", "from . import cells", "not above it"),
         ("circuit.py", "from .cells import phi", "not above it"),
         ("circuit.py", "import bioplastic.circuit", "not above it"),
-        ("circuit.py", "def f():\n    from bioplastic import sweep", "not above it"),
+        ("circuit.py", "def f():\n    from bioplastic import study", "not above it"),
         ("circuit.py", "from bioplastic import Circuit", "import from the module"),
         ("circuit.py", "import bioplastic", "import from the module"),
         ("circuit.py", "from bioplastic import *", "import from the module"),

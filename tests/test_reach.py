@@ -7,7 +7,7 @@ import pytest
 
 from bioplastic import reach
 from bioplastic.circuit import Circuit, Population, Projection, Weights
-from bioplastic.statistics import explained, spread
+from bioplastic.statistics import explained, interval, slope, spread
 
 CHAIN = Circuit(
     (Population("x", 2, "input"), Population("h", 2), Population("y", 1, "error source")),
@@ -116,29 +116,29 @@ def test_change_at_matched_improvement_lies_between_the_snapshots():
 
 
 def test_spread_is_a_root_mean_square_over_seeds():
-    assert reach.spread([[3.0, 0.0], [-4.0, 0.0]]).tolist() == pytest.approx([np.sqrt(12.5), 0.0])
+    assert spread([[3.0, 0.0], [-4.0, 0.0]]).tolist() == pytest.approx([np.sqrt(12.5), 0.0])
 
 
 def test_interval_covers_the_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
-    low, high = reach.interval(rng.normal(5, 1, (200, 20)))
+    low, high = interval(rng.normal(5, 1, (200, 20)))
     assert 0.88 < ((low < 5) & (high > 5)).mean() < 0.99
     assert np.median(high - low) == pytest.approx(2 * 1.96 / np.sqrt(20), rel=0.15)
 
 
 def test_interval_of_equal_single_and_missing_seeds():
-    low, high = reach.interval([[2.0, 2.0], [3.0, np.nan], [np.nan, np.nan]])
+    low, high = interval([[2.0, 2.0], [3.0, np.nan], [np.nan, np.nan]])
     assert low[:2].tolist() == high[:2].tolist() == [2.0, 3.0]
     assert np.isnan(low[2])
 
 
 def test_slope_along_an_axis():
     values = np.array([[[1.0, 2.0, 4.0], [0.0, np.nan, 4.0], [np.nan, np.nan, 1.0]]])
-    found = reach.slope(values, [0.0, 1.0, 2.0])
+    found = slope(values, [0.0, 1.0, 2.0])
     # Least squares of 1, 2, 4 over 0, 1, 2: sum of (x - 1)(y - 7/3) by that of (x - 1)^2 is 3/2.
     assert found[0, :2].tolist() == pytest.approx([1.5, 2.0])
     assert np.isnan(found[0, 2])
-    assert reach.slope(values[:, :2].swapaxes(1, 2), [0.0, 1.0, 2.0], axis=1)[0].tolist() == pytest.approx([1.5, 2.0])
+    assert slope(values[:, :2].swapaxes(1, 2), [0.0, 1.0, 2.0], axis=1)[0].tolist() == pytest.approx([1.5, 2.0])
 
 
 def test_weights_that_moved():

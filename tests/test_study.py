@@ -456,6 +456,12 @@ def living(learners, **changes):
     return a_study(bench, plan=planned, measure=two_lives, summarise=summarised, **changes)
 
 
+def test_models_have_room_for_as_many_looks_as_a_bench_is_told(monkeypatch):
+    monkeypatch.setattr("bioplastic.study.bench.model", lambda spec, task: spec)
+    relay = Learner("relay", lambda rate: ErrorRelay(eta=rate))
+    assert Bench(*small(), (0,), [relay], n_snapshots=20).model(relay.rule(0.0)).n_snapshots == 20
+
+
 @pytest.mark.usefixtures("frozen_garbage")
 def test_a_measure_asks_for_lives_that_depend_on_earlier_ones(tmp_path):
     pytest.importorskip("torch")

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from bioplastic import reach
+from bioplastic import statistics
 from bioplastic.claims.criterion import ACCURACY_MARGIN, HOP_MARGIN, SHARE_MARGIN, Condition, Row, Side
 from bioplastic.recording import Recording
 from bioplastic.verdicts import BACKPROP, SCREENED, UNSCREENED
@@ -112,7 +112,7 @@ def reach_vs_frequency(recording: Recording) -> list[Row]:
 
     def slope(learner: str, measure: str) -> np.ndarray:
         """Hops per factor of 10 in event fraction."""
-        return reach.slope(found.of(measure, learner=learner), np.log10(fractions))
+        return statistics.slope(found.of(measure, learner=learner), np.log10(fractions))
 
     truncated = "backprop, truncated"
     cut = at_once(truncated)
@@ -325,13 +325,13 @@ def frequency_and_salience(recording: Recording) -> list[Row]:
                     (
                         Condition(
                             "hops per doubling of frequency, salience fixed",
-                            reach.slope(there, frequency, axis=1).mean(1),
+                            statistics.slope(there, frequency, axis=1).mean(1),
                             ">",
                             0,
                         ),
                         Condition(
                             "hops per doubling of salience, frequency fixed",
-                            reach.slope(there, salience, axis=2).mean(1),
+                            statistics.slope(there, salience, axis=2).mean(1),
                             ">",
                             0,
                         ),

@@ -90,6 +90,22 @@ def labelled(
     return xr.Variable(names, array, attributes)
 
 
+def with_described_axes(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a dataset of which coordinates that say nothing of themselves have their name in words, and no unit.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    """
+    return dataset.assign_coords(
+        {
+            name: xr.Variable(axis.dims, axis.values, {"units": "1", "long_name": str(name).replace("_", " ")})
+            for name, axis in dataset.coords.items()
+            if not axis.attrs
+        }
+    )
+
+
 def check(dataset: xr.Dataset, what: str) -> None:
     """Refuse a dataset that a reader could not understand, or that would not be read as it was written.
 

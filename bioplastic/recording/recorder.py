@@ -22,7 +22,16 @@ import xarray as xr
 
 from bioplastic.recording.errors import RecordingError, writing
 from bioplastic.recording.files import in_place, lock, remove_unfinished, write_datasets
-from bioplastic.recording.labelled import Labels, Layout, check, check_name, labelled, plain_labels, stack
+from bioplastic.recording.labelled import (
+    Labels,
+    Layout,
+    check,
+    check_name,
+    labelled,
+    plain_labels,
+    stack,
+    with_described_axes,
+)
 from bioplastic.recording.part import read_part, write_part
 from bioplastic.recording.provenance import Provenance, differences
 from bioplastic.recording.reader import SOURCE, Recording, read
@@ -108,6 +117,7 @@ class Recorder:
         what = f"{kind} {dict(labels)}"
         check_name(kind, "a kind of runs")
         plain = plain_labels(labels, what)
+        measured = with_described_axes(measured)
         check(measured, what)
         if measured.attrs:
             raise RecordingError(
@@ -173,6 +183,7 @@ class Recorder:
         kinds: dict[str, list[Labels]] = {kind: [] for kind in order}
         for kind, labels in runs:
             kinds.setdefault(kind, []).append(labels)
+        summaries = {name: with_described_axes(summary) for name, summary in summaries.items()}
         for name, summary in summaries.items():
             check_name(name, "a summary")
             check(summary, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import xarray as xr
 
@@ -19,17 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
-    from bioplastic.study.bench import Ask, Progress
+    from bioplastic.study.bench import Ask
 
 Settings = TypeVar("Settings")
 Shown = TypeVar("Shown")
-
-
-class Prepares(Protocol):
-    """What a study's lives share: a `Bench`, or several, or something of the experiment's own."""
-
-    def prepare(self, progress: Progress) -> None:
-        """Do what has to be done before the first life."""
 
 
 @dataclass

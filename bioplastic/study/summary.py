@@ -57,8 +57,7 @@ def by_labels(runs: Sequence[tuple[Condition, xr.Dataset]], *labels: str) -> xr.
         for place, row in zip(places, variable.values, strict=True):
             array[place] = row
         spread[name] = xr.Variable((*labels, *variable.dims[1:]), array, variable.attrs)
-    about = {name: {"units": "1", "long_name": name.replace("_", " ")} for name in labels}
-    axes: dict[Any, Any] = {name: xr.Variable(name, np.asarray(v), about[name]) for name, v in values.items()}
+    axes: dict[Any, Any] = {name: xr.Variable(name, np.asarray(v)) for name, v in values.items()}
     return xr.Dataset(spread, axes | {k: v for k, v in stacked.coords.items() if RUN not in v.dims})
 
 
