@@ -67,7 +67,7 @@ def make_run(occurrences: Sequence[int], change: Any, floor: float) -> xr.Datase
     variables = {
         "snapshot_occurrence": labelled("snapshot", np.array(occurrences), "occurrence"),
         "change": labelled(axes, np.array(change, float), "change"),
-        "change_floor": labelled(axes, np.full(np.shape(change), floor), "floor"),
+        "change_floor": labelled(axes, np.full(np.shape(change), float(floor)), "floor"),
     }
     return xr.Dataset(variables, {"hop": np.arange(np.shape(change)[1])})
 

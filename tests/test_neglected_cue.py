@@ -289,13 +289,14 @@ def test_statements_turn_when_the_numbers_turn(script):
 def text_of(table):
     from rich.console import Console
 
-    console = Console(width=250)
+    console = Console()
     with console.capture() as captured:
         console.print(table)
     return captured.get()
 
 
-def test_tables_show_the_fixed_number_the_end_the_shams_and_other_rates(script):
+def test_tables_show_the_fixed_number_the_end_the_shams_and_other_rates(script, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
     settings = replace(
         script.Settings(), entries=(1, 4), event_fractions=(0.01, 0.3), seeds=(0, 1), n_events=200,
         looks=(1, 2, 20, 60), rates=(0.01, 0.02), nearby=(3.0,),
