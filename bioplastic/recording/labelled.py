@@ -91,7 +91,7 @@ def labelled(
 
 
 def with_described_axes(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a dataset of which coordinates that say nothing of themselves have their name in words, and no unit.
+    """Return a dataset of which coordinates that do not say so have no unit, and are what their name says.
 
     Parameters
     ----------
@@ -99,9 +99,10 @@ def with_described_axes(dataset: xr.Dataset) -> xr.Dataset:
     """
     return dataset.assign_coords(
         {
-            name: xr.Variable(axis.dims, axis.values, {"units": "1", "long_name": str(name).replace("_", " ")})
+            name: xr.Variable(
+                axis.dims, axis.values, {"units": "1", "long_name": str(name).replace("_", " ")} | axis.attrs
+            )
             for name, axis in dataset.coords.items()
-            if not axis.attrs
         }
     )
 
