@@ -86,7 +86,7 @@ def test_every_flipped_bit_of_a_run_is_noticed_or_changes_nothing(begun):
 
 
 def test_killed_at_random_moments_it_goes_on_and_nothing_is_lost(tmp_path):
-    """SIGKILL, ten times."""
+    """SIGKILL, six times; on a busy machine a run may be over before it."""
     out, runs = tmp_path / "x.h5", [("frozen", {"seed": seed}) for seed in range(20)]
     started = time.perf_counter()
     assert end_of(in_another_process(lambda: record(tmp_path / "whole.h5", runs))) == 0
@@ -94,7 +94,9 @@ def test_killed_at_random_moments_it_goes_on_and_nothing_is_lost(tmp_path):
     draw = random.Random(1)
     kept: set[Path] = set()
     n_kills = 0
-    for _ in range(10):
+    for _ in range(100):
+        if n_kills == 6:
+            break
         child = in_another_process(lambda: record(out, runs))
         time.sleep(draw.uniform(0, duration * 0.9))
         os.kill(child, signal.SIGKILL)
@@ -108,7 +110,7 @@ def test_killed_at_random_moments_it_goes_on_and_nothing_is_lost(tmp_path):
                 record(out, runs)
                 out.unlink()
                 kept = set()
-    assert n_kills > 5
+    assert n_kills == 6
     record(out, runs)
     assert contents(out) == contents(tmp_path / "whole.h5")
     assert names_in(tmp_path) == ["whole.h5", "x.h5"]
