@@ -3,7 +3,6 @@
 import re
 import threading
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -484,7 +483,10 @@ def test_a_measure_asks_for_lives_that_depend_on_earlier_ones(tmp_path):
 def test_spikes_and_twin_live_in_one_study_and_weights_and_spikes_are_recorded(tmp_path, cpp_compiler):
     pytest.importorskip("torch")
     brief = Timing(lead=100 * ms, outcome=50 * ms, gap=20 * ms)
-    learners = [Learner("error relay", partial(ErrorRelay, 0.1), brief), Learner("backprop", Backprop, brief)]
+    learners = [
+        Learner("error relay", lambda rate: ErrorRelay(theta=0.1, eta=rate), brief),
+        Learner("backprop", Backprop, brief),
+    ]
     done = run(living(learners), tmp_path / "tiny.h5", Settings(seeds=(0,)), record=("weights", "spikes"))
     relay, backprop = (done.run("learning", learner=name) for name in ("error relay", "backprop"))
     assert relay["weights_h_to_y"].dims == ("life", "look", "h_to_y_post", "h_to_y_pre")
@@ -492,6 +494,8 @@ def test_spikes_and_twin_live_in_one_study_and_weights_and_spikes_are_recorded(t
     np.testing.assert_array_equal(relay["weights_h_to_y"][0, -1], relay["weights_h_to_y"][1, 0])
     assert relay["spike_time"].sizes["spike"] > 10
     assert relay["error_spike_time"].attrs["units"] == "s"
+    first = int(relay["length_spike"][0])
+    assert np.isfinite(relay["spike_time"][0]).sum() == first > 0
     assert "spike_time" not in backprop or not np.isfinite(backprop["spike_time"]).any()
 
 
@@ -520,7 +524,7 @@ def test_a_study_of_ones_own_in_thirty_lines(tmp_path, cpp_compiler):
         circuit=circuit,
         task=task,
         learners=[
-            Learner("error relay", partial(ErrorRelay, 0.1), brief, (0.01, 0.1)),
+            Learner("error relay", lambda rate: ErrorRelay(theta=0.1, eta=rate), brief, (0.01, 0.1)),
             Learner("backprop", Backprop, brief, (0.1, 0.3)),
         ],
     )

@@ -23,6 +23,8 @@ class Settings:
 class Diverging:
     """A bench that lives numbers: those above 1 diverge."""
 
+    record_spikes = False
+
     def __init__(self, settings):
         self.settings = settings
 

@@ -121,9 +121,10 @@ class Bench:
     def model(self, rule: Any) -> Model:
         """Return the model that lives by a rule that spikes, compiled when it is first asked for."""
         with self._compiling:
-            key = repr(rule.code)
+            code = repr(rule.code)
+            key = code, self.record_spikes
             if key not in self._models:
-                decays = any(np.isfinite(x.tau_w) and repr(x.rule(0.0).code) == key for x in self.learners if x.spikes)
+                decays = any(np.isfinite(x.tau_w) and repr(x.rule(0.0).code) == code for x in self.learners if x.spikes)
                 spec = ModelSpec.with_room(
                     self.circuit,
                     rule,

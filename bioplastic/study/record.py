@@ -10,10 +10,13 @@ import xarray as xr
 
 from bioplastic.life import Life, Lived
 from bioplastic.recording import RUN, labelled, stack
+from bioplastic.recording.labelled import LENGTH_OF, PRESENCE_OF
 from bioplastic.study.bench import Ask
 from bioplastic.study.learner import StudyError
 
 RECORDABLE = ("weights", "spikes")
+LIFE = "life"
+"""Dimension of all that is recorded: the lives of a run, in the order in which its measure asked for them."""
 
 
 def refuse_unknown(record: Sequence[str]) -> None:
@@ -34,12 +37,22 @@ def of_lives(asked: Sequence[tuple[Ask, Sequence[Lived]]], record: Sequence[str]
     Returns
     -------
     Dataset
-        Over `life` and, for the weights, `look`: the start, the life's snapshots, and the end.
+        Over `life` and, for the weights, `look`: the start, the life's snapshots, and the end. Where lives differ in
+        length `length_<dim>` says how much of an axis is one's own.
     """
     pairs = [(ask, life, lived) for ask, all_lived in asked for life, lived in zip(ask.lives, all_lived, strict=True)]
     each = [_of_life(ask, life, lived, record) for ask, life, lived in pairs]
-    stacked = stack([({"life": k}, dataset) for k, dataset in enumerate(each)], "lives")
-    return stacked.drop_vars("life", errors="ignore").rename({RUN: "life"}) if each else xr.Dataset()
+    if not each:
+        return xr.Dataset()
+    stacked = stack([({LIFE: k}, dataset) for k, dataset in enumerate(each)], "lives")
+    stacked = stacked.drop_vars(LIFE, errors="ignore").rename({RUN: LIFE})
+    # What says where lives are padded is of the run; in the file the same names say where runs are.
+    new_names = {}
+    for name, variable in stacked.data_vars.items():
+        for marker, prefix in ((LENGTH_OF, "length"), (PRESENCE_OF, "present")):
+            if of := variable.attrs.pop(marker, ""):
+                new_names[name] = f"{prefix}_{of}"
+    return stacked.rename(new_names)
 
 
 def _of_life(ask: Ask, life: Life, lived: Lived, record: Sequence[str]) -> xr.Dataset:

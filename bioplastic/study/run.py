@@ -20,7 +20,7 @@ from bioplastic.compiled.toolchain import NO_COMPILER, compiler
 from bioplastic.life import Life, Lived
 from bioplastic.recording import Provenance, Recorder, Recording, open_recorder, read
 from bioplastic.spiking.health import ActivityError
-from bioplastic.study.bench import Ask
+from bioplastic.study.bench import Ask, Bench
 from bioplastic.study.design import Condition
 from bioplastic.study.learner import StudyError
 from bioplastic.study.record import of_lives, refuse_unknown
@@ -119,6 +119,8 @@ class _Running:
 
     def all(self) -> Recording:
         """Prepare, do what the plan says, summarise."""
+        if isinstance(self.bench, Bench):  # before it compiles its models; other benches have some inside them
+            self.bench.record_spikes |= "spikes" in self.record
         self.bench.prepare(self.row("preparing"))
         for planned in self.study.plan(self.bench, self.settings, self.runs):
             self.do(planned)
@@ -191,15 +193,15 @@ class _Running:
         try:
             while True:
                 ask: Ask = go_on()
+                ask.bench.record_spikes |= "spikes" in self.record
                 answer: list[Lived] = []
                 try:
                     for life in ask.lives:
                         if self.stopped.is_set():
                             raise Stopped
                         answer += ask.bench.live([life])
-                except (
-                    ActivityError
-                ) as error:  # the measure may have an answer to it, such as that the rate is too high
+                except ActivityError as error:
+                    # The measure may have an answer to it, such as that the rate is too high.
                     go_on = partial(measure.throw, error)
                     continue
                 asked.append((ask, answer))

@@ -12,6 +12,7 @@ import xarray as xr
 from bioplastic.recording import Recorder, Recording, read
 from bioplastic.study.design import Condition
 from bioplastic.study.learner import StudyError
+from bioplastic.study.record import LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -41,7 +42,8 @@ class Runs:
 
     def __getitem__(self, condition: Condition) -> xr.Dataset:
         """Return what was measured in a run; `RecordingError` if it is not finished."""
-        return self.recorder.run(condition.kind, condition.labels)
+        # What is recorded of its lives on request is no part of it.
+        return self.recorder.run(condition.kind, condition.labels).drop_dims(LIFE, errors="ignore")
 
     def __contains__(self, condition: Condition) -> bool:
         return self.recorder.has(condition.kind, condition.labels)

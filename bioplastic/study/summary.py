@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bioplastic.recording import RUN, labelled, stack
+from bioplastic.recording.labelled import LENGTH_OF, PRESENCE_OF
 from bioplastic.statistics import spread as spread_over_seeds
 from bioplastic.study.design import Condition
 from bioplastic.study.learner import StudyError
@@ -56,7 +57,8 @@ def by_labels(runs: Sequence[tuple[Condition, xr.Dataset]], *labels: str) -> xr.
         array = np.full((*shape, *variable.shape[1:]), np.nan if dtype.kind == "f" else 0, dtype)
         for place, row in zip(places, variable.values, strict=True):
             array[place] = row
-        spread[name] = xr.Variable((*labels, *variable.dims[1:]), array, variable.attrs)
+        attributes = {k: v for k, v in variable.attrs.items() if k not in (LENGTH_OF, PRESENCE_OF)}
+        spread[name] = xr.Variable((*labels, *variable.dims[1:]), array, attributes)
     axes: dict[Any, Any] = {name: xr.Variable(name, np.asarray(v)) for name, v in values.items()}
     return xr.Dataset(spread, axes | {k: v for k, v in stacked.coords.items() if RUN not in v.dims})
 
