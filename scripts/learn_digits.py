@@ -51,7 +51,7 @@ from bioplastic.study.bench import Measure, Progress
 from bioplastic.study.measure import feedback_alignment, fraction_right, hop_axis
 from bioplastic.study.report import n_seeds, table
 from bioplastic.study.summary import by_labels
-from bioplastic.tasks import Task, digits
+from bioplastic.tasks import digits, validation
 
 RESULT, TUNING, VARIED = "result", "tuning", "varied"
 FIRST_TUNING_SEED = 100
@@ -167,16 +167,6 @@ def learners(settings: Settings) -> list[Learner]:
     return [one for one in found if settings.control or one.name != RANDOM]
 
 
-def validation(task: Task) -> np.ndarray:
-    """Choose images to choose learning rates by: a fraction of each digit's, none of them held out."""
-    rng = np.random.default_rng(1)
-    chosen = []
-    for digit in range(len(task.outcomes)):
-        members = rng.permutation(np.flatnonzero((task.label == digit) & ~task.held_out))
-        chosen.append(members[: round(VALIDATION_FRACTION * len(members))])
-    return np.sort(np.concatenate(chosen))
-
-
 def rates_by_stretch(settings: Settings, rate: float) -> np.ndarray:
     """Learning rate per event in each stretch of a life, shape (n_looks,)."""
     return rate * np.geomspace(1, settings.final_rate, settings.n_looks)
@@ -214,7 +204,7 @@ class Chains:
             lives = max(s.n_events // s.n_looks * timing(s, n).event for s in everyone)
             longest = max(lives, len(self.task.stimuli) * looking(n).event) / Timing().resolution
             self.benches[n] = Bench(chain.circuit(n), self.task, (), self.learners, longest=float(longest))
-        learnable, chosen = np.flatnonzero(~self.task.held_out), validation(self.task)
+        learnable, chosen = np.flatnonzero(~self.task.held_out), validation(self.task, VALIDATION_FRACTION)
         tuning = np.setdiff1d(learnable, chosen)
         self.learnable = {RESULT: learnable, TUNING: tuning, VARIED: tuning}
         self.tested = {RESULT: np.flatnonzero(self.task.held_out), TUNING: chosen, VARIED: chosen}

@@ -61,7 +61,7 @@ class MadeUp(dict):
 
 
 def test_validation_digits_are_neither_learned_from_nor_held_out(script, chains):
-    task, chosen = digits(), script.validation(digits())
+    task, chosen = digits(), script.validation(digits(), script.VALIDATION_FRACTION)
     assert not task.held_out[chosen].any()
     assert len(set(chosen.tolist())) == len(chosen)
     left = np.bincount(task.label[~task.held_out], minlength=10)
