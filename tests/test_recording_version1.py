@@ -82,7 +82,7 @@ def test_every_number_of_the_golden_recording_is_there(golden):
                 n_variables += 1
             assert len(run.variables) == n_variables + len(group.attrs) + 1
     assert n_numbers > 25_000
-    assert list(golden.groups) == ["tuning_rates", "summary", "frozen", "learning", "tuning"]
+    assert list(golden.groups) == ["learning_rate_sweep", "summary", "frozen", "learning", "tuning"]
 
 
 def test_provenance_of_the_golden_recording_is_there(golden):
@@ -155,7 +155,7 @@ def test_runs_are_of_a_kind_by_arm_and_role(tmp_path):
         "runs/c": ({"arm": "learning", "role": "sweep", "learner": "x"}, rows),
     }
     found = read(write(tmp_path / "x.h5", {"learning_rate_sweep": ({}, change(1, 2, 3))} | runs))
-    assert list(found.groups) == ["tuning_rates", "frozen", "learning", "tuning"]
+    assert list(found.groups) == ["learning_rate_sweep", "frozen", "learning", "tuning"]
     assert found.run("learning", learner="y")["name"] == "b"
 
 

@@ -65,7 +65,7 @@ def read_version1(path: Path) -> tuple[Provenance, dict[str, xr.Dataset]]:
         for name, group in file.items():
             if name != "runs":
                 found = reader.find(group, name)
-                groups[name.replace("learning_rate_sweep", TUNING + "_rates")] = found.dataset(found.in_conflict())
+                groups[name] = found.dataset(found.in_conflict())
         for name, group in file.get("runs", {}).items():
             labels = {
                 key: _plain(value) for key, value in read_attributes(group, group.attrs).items() if np.ndim(value) == 0
